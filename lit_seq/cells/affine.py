@@ -1,0 +1,77 @@
+"""What cells share whose gates are affine in the input and in the previous output."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lit_seq.cells.cell import Cell, StateT
+from lit_seq.cells.initialisation import Initialisation, initialise
+
+
+class AffineCell(Cell[StateT]):
+    """A cell with the gates W x_t + U h_{t-1} + b, and what the subclass makes of them.
+
+    A subclass's constructor ends with `reset_parameters()`.
+
+    There is one bias a gate, as in the literature; `torch.nn` has two, which changes Adam's steps and the
+    clipping norm.
+
+    Attributes:
+        gates: number of gates, the blocks of each parameter.
+        weight_input: W, (gates·hidden, input).
+        weight_recurrent: U, (gates·hidden, hidden).
+        bias: b, (gates·hidden,), or None.
+
+    Args:
+        input_size: features of an input.
+        hidden_size: features of the hidden state.
+        input_init: how W is drawn, gate by gate.
+        input_std: standard deviation of W where `input_init` is "normal".
+        recurrent_init: how U is drawn, gate by gate.
+        recurrent_scale: factor on the drawn U: gain of an orthogonal matrix, diagonal of an identity.
+        recurrent_std: standard deviation of U where `recurrent_init` is "normal".
+        bias: add b, initially zero.
+    """
+
+    gates: ClassVar[int]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        input_init: Initialisation = "glorot",
+        input_std: float = 0.001,
+        recurrent_init: Initialisation = "orthogonal",
+        recurrent_scale: float = 1.0,
+        recurrent_std: float = 0.1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.input_init: Initialisation = input_init
+        self.input_std = input_std
+        self.recurrent_init: Initialisation = recurrent_init
+        self.recurrent_scale = recurrent_scale
+        self.recurrent_std = recurrent_std
+        width = self.gates * hidden_size
+        self.weight_input = nn.Parameter(torch.empty(width, input_size))
+        self.weight_recurrent = nn.Parameter(torch.empty(width, hidden_size))
+        self.bias = nn.Parameter(torch.empty(width)) if bias else None
+
+    def reset_parameters(self) -> None:
+        """Draw W and U as the constructor's arguments say; set b to zero."""
+        initialise(self.weight_input, self.gates, self.input_init, 1.0, self.input_std)
+        initialise(
+            self.weight_recurrent, self.gates, self.recurrent_init, self.recurrent_scale, self.recurrent_std
+        )
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """Return W x_t + b of all steps, (…, gates·hidden)."""
+        return F.linear(inputs, self.weight_input, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, for `print`."""
+        return f"{self.input_size}, {self.hidden_size}"
