@@ -1,0 +1,28 @@
+"""Data modules: long text, labelled text, and problems that test long memory."""
+
+from lit_seq.data.adding import AddingProblem
+from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.copying import CopyingMemory
+from lit_seq.data.generated import GeneratedData
+from lit_seq.data.loader import Loader
+from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.shakespeare import Shakespeare
+from lit_seq.data.streams import TextStreams
+from lit_seq.data.task import Task
+from lit_seq.data.vocabulary import Unit, Vocabulary
+
+__all__ = [
+    "IGNORED",
+    "AddingProblem",
+    "Batch",
+    "CopyingMemory",
+    "GeneratedData",
+    "Loader",
+    "SequenceData",
+    "Shakespeare",
+    "Split",
+    "Task",
+    "TextStreams",
+    "Unit",
+    "Vocabulary",
+]

@@ -1,0 +1,103 @@
+"""Batches in an order that depends on nothing but the seed and the epoch, to be taken up anywhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lit_seq.data.batch import Batch
+
+Order = Callable[[int], Sequence[Any]]
+"""Epoch to the keys of its batches in the order of their use; as many in every epoch."""
+
+
+def in_turn(batches: int) -> Order:
+    """Return the order 0, 1, …, `batches` - 1 of every epoch."""
+    return lambda epoch: range(batches)
+
+
+def onward(batches: int) -> Order:
+    """Return the order in which an epoch goes on counting where the one before it stopped."""
+    return lambda epoch: range(epoch * batches, (epoch + 1) * batches)
+
+
+def shuffled(examples: int, batch_size: int, seed: int) -> Order:
+    """Return the order in which every epoch uses each of `examples` once.
+
+    A key is the list of a batch's examples; an epoch's last one may be shorter than `batch_size`.
+    """
+
+    def order(epoch: int) -> Sequence[list[int]]:
+        drawn = torch.randperm(examples, generator=generator(seed, epoch)).tolist()
+        return [drawn[start : start + batch_size] for start in range(0, examples, batch_size)]
+
+    return order
+
+
+def generator(*key: int) -> torch.Generator:
+    """Return a generator that is a pure function of the integers `key`."""
+    # torch's CPU generator looks at no more than 32 bits of its seed: mix all bits of the key into them
+    words = np.random.SeedSequence([part % 2**64 for part in key]).generate_state(1)
+    return torch.Generator().manual_seed(int(words[0]))
+
+
+class Loader:
+    """The batches of a data set in an `Order`, which can be taken up at any batch.
+
+    Lightning's fit loop names the epoch through `sampler.set_epoch` before it draws the epoch's first
+    batch, keeps `state_dict` in its checkpoints and returns it before it goes on. Not a `DataLoader`,
+    because Lightning rebuilds those with samplers of its own and warns that they have no workers.
+
+    Args:
+        dataset: gives a `Batch` for a key of `order`.
+        order: keys of the batches of an epoch.
+        num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
+    """
+
+    def __init__(self, dataset: Dataset[Batch], order: Order, num_workers: int = 0) -> None:
+        self.dataset = dataset
+        self.order = order
+        self.num_workers = num_workers
+        self._epoch = 0
+        self._drawn = 0
+        self._resumed: dict[str, int] | None = None
+
+    @property
+    def sampler(self) -> "Loader":
+        """This loader itself: where Lightning looks for `set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch whose order the next iteration follows."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.order(0))
+
+    def __iter__(self) -> Iterator[Batch]:
+        # Being a generator matters: Lightning makes the iterator before it names the epoch.
+        self._drawn = 0
+        if self._resumed is not None and self._resumed["epoch"] == self._epoch:
+            self._drawn = self._resumed["drawn"]
+        self._resumed = None
+        # A generator of its own keeps torch's global one, and with it dropout, as it was.
+        batches = DataLoader(
+            self.dataset,
+            batch_size=None,
+            sampler=self.order(self._epoch)[self._drawn :],
+            num_workers=self.num_workers,
+            generator=torch.Generator(),
+        )
+        for batch in batches:
+            self._drawn += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch and how many of its batches were drawn."""
+        return {"epoch": self._epoch, "drawn": self._drawn}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Make the next iteration go on after `state`, if it is over the same epoch."""
+        self._resumed = dict(state)

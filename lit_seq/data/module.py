@@ -1,0 +1,85 @@
+"""What all data modules have in common."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import lightning as L
+import torch
+
+from lit_seq.data.loader import Loader
+from lit_seq.data.task import Task
+from lit_seq.errors import UserError
+
+Split = Literal["train", "validation", "test"]
+
+
+class SequenceData(L.LightningDataModule, ABC):
+    """Sequences to learn from, described by a `Task`.
+
+    A new data set needs `task` and `loader`. Both load or generate what they need when first asked, so
+    a topology can be sized right after construction.
+
+    Args:
+        batch_size: sequences of a batch.
+        seed: decides order and content of the training batches; by default the run's seed.
+        num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
+
+    Attributes:
+        seed: the seed in use.
+    """
+
+    def __init__(self, batch_size: int, seed: int | None = None, num_workers: int = 0) -> None:
+        super().__init__()
+        self.batch_size = self._at_least(1, batch_size=batch_size)
+        self.num_workers = self._at_least(0, num_workers=num_workers)
+        self.seed = torch.initial_seed() if seed is None else seed
+
+    @property
+    @abstractmethod
+    def task(self) -> Task:
+        """Shape and meaning of inputs and targets."""
+
+    @abstractmethod
+    def loader(self, split: Split) -> Loader | None:
+        """Return the batches of `split`; None where there are none."""
+
+    def train_dataloader(self) -> Loader:
+        """Return the training batches."""
+        return self._required("train")
+
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """Return the validation batches, the same for every training seed."""
+        return self.loader("validation") or []
+
+    def test_dataloader(self) -> Loader:
+        """Return the test batches, the same for every training seed."""
+        return self._required("test")
+
+    def predict_dataloader(self) -> Loader:
+        """Return the test batches: predictions are for data that training never saw."""
+        return self._required("test")
+
+    def _required(self, split: Split) -> Loader:
+        loader = self.loader(split)
+        if loader is None:
+            raise self._wrong(f"there is no {split} data, because its share of the data is 0.")
+        return loader
+
+    def _wrong(self, sentence: str) -> UserError:
+        return UserError(f"{type(self).__name__}: {sentence}")
+
+    def _at_least(self, minimum: int, **argument: int) -> int:
+        """Return the one `argument`, refusing a value below `minimum`."""
+        ((name, value),) = argument.items()
+        if value < minimum:
+            raise self._wrong(f"{name} is {value}; it must be at least {minimum}.")
+        return value
+
+    def _fractions(self, validation: float, test: float) -> dict[Split, float]:
+        """Return the parts of the data to hold out, refusing those that leave nothing to train on."""
+        if validation < 0 or test < 0 or validation + test >= 1:
+            raise self._wrong(
+                f"validation_fraction is {validation} and test_fraction {test}; neither may be negative, and"
+                " their sum must be less than 1."
+            )
+        return {"validation": validation, "test": test}
