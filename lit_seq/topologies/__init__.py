@@ -1,0 +1,8 @@
+"""The LightningModules: one for each shape of input and output."""
+
+from lit_seq.topologies.language_model import LanguageModel
+from lit_seq.topologies.many_to_many import ManyToMany
+from lit_seq.topologies.many_to_one import ManyToOne
+from lit_seq.topologies.topology import Measured, Topology
+
+__all__ = ["LanguageModel", "ManyToMany", "ManyToOne", "Measured", "Topology"]

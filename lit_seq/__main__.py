@@ -1,0 +1,5 @@
+"""`python -m lit_seq` is `lit-seq`."""
+
+from lit_seq.cli import entry
+
+entry()

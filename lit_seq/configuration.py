@@ -1,0 +1,174 @@
+"""The one parser for all configurations: LightningCLI with lit-seq's own keys."""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from jsonargparse import ArgumentError, Namespace
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+# Importing a class is what lets the parser find it by its short name.
+import lit_seq.cells
+import lit_seq.cores
+import lit_seq.data
+import lit_seq.topologies
+from lit_seq.errors import UserError
+from lit_seq.explanation import explain
+from lit_seq.training.checkpoints import CheckpointPolicy
+from lit_seq.training.wandb_run import Wandb
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+PARSER = {"exit_on_error": False, "allow_abbrev": False}
+
+TRAINER_DEFAULTS = {
+    "num_sanity_val_steps": 0,
+    "devices": 1,
+    "enable_model_summary": False,
+    "log_every_n_steps": 10,
+}
+
+
+class CommandLine(LightningCLI):
+    """LightningCLI over any topology and any data, with the keys of a run folder and of W&B.
+
+    Args:
+        arguments: the command line behind `lit-seq`.
+
+    Raises:
+        UserError: the command line is wrong.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(
+            L.LightningModule,
+            L.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            seed_everything_default=0,
+            trainer_defaults=TRAINER_DEFAULTS,
+            parser_kwargs={**PARSER, **dict.fromkeys(SUBCOMMANDS, PARSER)},
+            load_from_checkpoint_support=False,
+            args=list(arguments),
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add lit-seq's keys, and size the model from the data."""
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of the run folders.")
+        parser.add_argument(
+            "--name", type=str, default="", help="Name of the run's folder (default: the time)."
+        )
+        parser.add_class_arguments(Wandb, "wandb")
+        parser.add_class_arguments(CheckpointPolicy, "checkpoint")
+        parser.link_arguments("data", "model.init_args.task", lambda data: data.task, apply_on="instantiate")
+        parser.add_optimizer_args((torch.optim.Optimizer,))
+        parser.set_defaults({"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}}})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and say in one sentence what is wrong."""
+        arguments = list(_unfolded(args))
+        try:
+            self.config = parser.parse_args(arguments)
+        except ArgumentError as error:
+            raise UserError(explain(str(error), self._options())) from None
+
+    def _options(self) -> Iterator[str]:
+        for parser in self._subcommand_parsers.values():
+            yield from parser._option_string_actions
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as given: a checkpoint is checked against it, not merged into it."""
+
+
+class _Parsing(CommandLine):
+    """Stops after parsing."""
+
+    def _set_seed(self) -> None:
+        pass
+
+    def instantiate_classes(self) -> None:
+        pass
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+@cache
+def _parsing() -> _Parsing:
+    return _Parsing(["fit", "--model", "LanguageModel", "--data", "Shakespeare"])
+
+
+def parse(arguments: Sequence[str]) -> Namespace:
+    """Parse a command line such as `["fit", "--model", …]` without building anything.
+
+    Returns:
+        The subcommand's configuration.
+
+    Raises:
+        UserError: the command line is wrong.
+    """
+    line = _parsing()
+    line.parse_arguments(line.parser, arguments)
+    return line.config[line.config.subcommand]
+
+
+def metric_names(config: Namespace) -> tuple[str, ...] | None:
+    """Return the metrics that a run of `config` can log, or None where the model does not say."""
+    module, _, name = config.model.class_path.rpartition(".")
+    model = getattr(__import__(module, fromlist=[name]), name)
+    if not issubclass(model, lit_seq.topologies.Topology):
+        return None
+    names = [f"{stage}/{metric}" for stage in ("train", "val", "test") for metric in model.metrics]
+    return (*names, "train/gradient_norm", "train/gradient_norm_clipped")
+
+
+def _unfolded(arguments: Sequence[str]) -> Iterator[str]:
+    """Turn what W&B's agent passes into what the parser takes.
+
+    A JSON configuration (`${args_json_file}`) holds dotted keys, in any depth: each becomes `--key=value`.
+    `${args}` writes null as None.
+    """
+    words = iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in ("--config", "-c"):
+            path = Path(value if equals else next(words, ""))
+            if path.suffix == ".json":
+                yield from (f"--{key}={_text(item)}" for key, item in sorted(_flat(_read(path))))
+            else:
+                if not path.is_file():
+                    raise UserError(f"The configuration file {path} does not exist.")
+                yield f"--config={path}"
+        elif value == "None":
+            yield f"{option}=null"
+        else:
+            yield word
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"The configuration file {path} cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise UserError(f"The configuration file {path} is not JSON ({error}).") from None
+    if not isinstance(content, dict):
+        raise UserError(f"The configuration file {path} holds no keys; it must be one JSON object.")
+    return content
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, dict) and "class_path" not in value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,59 @@
+"""`lit-seq list`: what there is to choose from."""
+
+import argparse
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+KINDS = {
+    "cells": "--model.core.cell",
+    "cores": "--model.core",
+    "topologies": "--model",
+    "data": "--data",
+    "sweeps": "lit-seq sweep",
+}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `list` to the command line."""
+    parser = subparsers.add_parser("list", help="what there is to choose from", description=__doc__)
+    parser.add_argument("kind", nargs="?", choices=list(KINDS), help="default: all")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print names, each with a line on what it is."""
+    for kind in [arguments.kind] if arguments.kind else KINDS:
+        print(f"{kind} ({KINDS[kind]} NAME)")
+        entries = list(_sweeps() if kind == "sweeps" else _classes(kind))
+        width = max((len(name) for name, _ in entries), default=0)
+        for name, line in entries:
+            print(f"  {name:{width}}  {line}")
+        if not entries:
+            print("  none here")
+    return 0
+
+
+def _classes(kind: str) -> Iterator[tuple[str, str]]:
+    package = import_module(f"lit_seq.{kind}")
+    bases = {
+        "cells": "Cell",
+        "cores": "Core",
+        "topologies": "Topology",
+        "data": "SequenceData",
+    }
+    base = getattr(package, bases[kind])
+    for name in package.__all__:
+        value = getattr(package, name)
+        if inspect.isclass(value) and issubclass(value, base) and not inspect.isabstract(value):
+            yield name, (inspect.getdoc(value) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _sweeps() -> Iterator[tuple[str, str]]:
+    for path in sorted(Path("sweeps").glob("*.yaml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        description = content.get("description", "") if isinstance(content, dict) else ""
+        yield str(path), " ".join(str(description).split())

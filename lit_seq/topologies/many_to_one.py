@@ -1,0 +1,58 @@
+"""A sequence in, one answer out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from lit_seq.cores import Core, CoreState, Stack
+from lit_seq.data.batch import Batch
+from lit_seq.data.task import Task
+from lit_seq.topologies.topology import Measured, Topology
+
+
+class ManyToOne(Topology):
+    """One class or value for a whole sequence: classification and regression.
+
+    y = W·s + b with s the core's summary of the sequence: its output after each sequence's own last step
+    (both ends of it where the core is bidirectional). Cross-entropy in nats, or mean squared error.
+
+    Args:
+        task: what the data offers; linked from `--data` on the command line.
+        core: the recurrent part, a `Core` class with its options.
+        embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
+    """
+
+    alignments = ("sequence",)
+
+    def __init__(
+        self,
+        task: Task | dict[str, Any],
+        core: Callable[[int], Core] = Stack,
+        embedding_size: int | None = 64,
+    ) -> None:
+        super().__init__(task, core, embedding_size)
+
+    def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
+        """Return loss and metrics of one batch; `state` is where the sequences start."""
+        _, state = self.core(self.features(batch.inputs), state, batch.lengths)
+        means, count = self.loss_and_metrics(self.head(self.core.summary(state)), batch.targets)
+        return Measured(means, count, state)
+
+    def predictions(self, batch: Batch) -> list[dict[str, Any]]:
+        """Return class and probability, or value, for each sequence, beside its target."""
+        _, state = self.core(self.features(batch.inputs), None, batch.lengths)
+        outputs = self.head(self.core.summary(state))
+        if self.task.targets == "values":
+            return [
+                {"prediction": prediction, "target": target}
+                for prediction, target in zip(outputs.tolist(), batch.targets.tolist(), strict=True)
+            ]
+        probabilities, classes = torch.softmax(outputs, -1).max(-1)
+        names = self.task.labels or range(self.task.target_size)
+        return [
+            {"prediction": names[predicted], "probability": probability, "target": names[target]}
+            for predicted, probability, target in zip(
+                classes.tolist(), probabilities.tolist(), batch.targets.tolist(), strict=True
+            )
+        ]

@@ -1,0 +1,33 @@
+"""`lit-seq sample`: let a language model write."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `sample` to the command line."""
+    parser = subparsers.add_parser("sample", help="let a language model write", description=__doc__)
+    parser.add_argument(
+        "--ckpt", type=Path, required=True, help="checkpoint of a LanguageModel; its data is not needed"
+    )
+    parser.add_argument("--prime", default="\n", help="text to go on from (default: a line break)")
+    parser.add_argument("--length", type=int, default=400, help="characters, bytes or words to write (400)")
+    parser.add_argument(
+        "--temperature", type=float, default=0.8, help="0 is the likeliest text, 1 the model (0.8)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random draws (0)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print prime and text."""
+    import torch
+
+    from lit_seq.checkpoint_file import load_model
+    from lit_seq.topologies import LanguageModel
+
+    model = load_model(arguments.ckpt, LanguageModel)
+    assert isinstance(model, LanguageModel)
+    generator = torch.Generator().manual_seed(arguments.seed)
+    print(arguments.prime + model.sample(arguments.prime, arguments.length, arguments.temperature, generator))
+    return 0

@@ -1,0 +1,228 @@
+"""What all input/output shapes share: a LightningModule sized from a task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric
+
+from lit_seq.cores import Core, CoreState
+from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.task import Task
+from lit_seq.errors import UserError
+from lit_seq.topologies.specification import describe
+
+
+class Measured(NamedTuple):
+    """What one batch says.
+
+    Attributes:
+        means: metric to its mean over what was counted; "loss" among them, and only it has a gradient.
+        count: how many targets the means are over, a scalar.
+        state: the core's state after the batch.
+    """
+
+    means: dict[str, Tensor]
+    count: Tensor
+    state: CoreState
+
+
+class Topology(L.LightningModule, ABC):
+    """A model for one shape of input and output: embedding → core → head → loss and metrics.
+
+    `measure` is a pure function of parameters, batch and state, written for one trial in ordinary
+    PyTorch: it is all that packing needs.
+
+    Args:
+        task: what the data offers; linked from `--data` on the command line.
+        core: the recurrent part, a `Core` class with its options.
+        embedding_size: features of a token's learned embedding; None feeds one-hot vectors. Vector inputs
+            enter the core as they are.
+
+    Raises:
+        UserError: this topology cannot serve `task` or use `core`.
+    """
+
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+    """Names that `measure` and `derived` may give; logged behind `train/`, `val/` and `test/`."""
+
+    alignments: ClassVar[tuple[str, ...]]
+    """Values of `Task.alignment` that the topology serves."""
+
+    carries_state = False
+    """Whether a batch goes on where the last one stopped (truncated backpropagation through time)."""
+
+    def __init__(
+        self,
+        task: Task | dict[str, Any],
+        core: Callable[[int], Core],
+        embedding_size: int | None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if task.alignment not in self.alignments:
+            raise UserError(
+                f"{type(self).__name__} takes data with one target per {' or '.join(self.alignments)}, "
+                f"but this data has one per {task.alignment}."
+            )
+        self.task = task
+        self.embedding = (
+            nn.Embedding(task.input_size, embedding_size)
+            if task.inputs == "tokens" and embedding_size is not None
+            else None
+        )
+        self.core = core(task.input_size if self.embedding is None else self.embedding.embedding_dim)
+        self.head = nn.Linear(self.core.output_size, task.target_size)
+        self._epoch_means = nn.ModuleDict({name: MeanMetric() for name in self.metrics})
+        self._carried: CoreState | None = None
+        description = {
+            "task": task.to_dict(),
+            "core": describe(core),
+            "embedding_size": embedding_size,
+            **{name: describe(value) for name, value in options.items()},
+        }
+        # The two underscored keys are how Lightning re-creates a module from its hyperparameters.
+        self.save_hyperparameters(
+            {
+                "_instantiator": "lightning.pytorch.cli.instantiate_module",
+                "_class_path": f"{type(self).__module__}.{type(self).__qualname__}",
+                **description,
+            },
+            logger=False,
+        )
+
+    @abstractmethod
+    def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
+        """Return loss and metrics of one batch, without side effects."""
+
+    @abstractmethod
+    def predictions(self, batch: Batch) -> list[dict[str, Any]]:
+        """Return what the model says of each sequence of `batch`, as plain data that a person can read."""
+
+    def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return further metrics that are functions of means over a whole epoch."""
+        return {}
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Turn a batch of tokens or vectors, batch first, into the core's (time, batch, features)."""
+        if self.task.inputs == "vectors":
+            return inputs.transpose(0, 1)
+        tokens = inputs.transpose(0, 1)
+        if self.embedding is not None:
+            return self.embedding(tokens)
+        return functional.one_hot(tokens, self.task.input_size).to(self.head.weight.dtype)
+
+    def loss_and_metrics(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Compare head outputs with targets.
+
+        Args:
+            outputs: (…, target_size).
+            targets: (…) int64, `IGNORED` where nothing counts; or (…, target_size) values.
+            lengths: steps that count of (time, batch, target_size) values, (batch,) int64; None when all do.
+
+        Returns:
+            Cross-entropy in nats and accuracy of classes, or mean squared error of values; and how many
+            targets were counted.
+        """
+        if self.task.targets == "values":
+            error = (outputs - targets).square().mean(-1)
+            if lengths is None:
+                return {"loss": error.mean()}, torch.tensor(error.numel())
+            valid = torch.arange(len(error), device=error.device).unsqueeze(1) < lengths
+            return {"loss": (error * valid).sum() / lengths.sum()}, lengths.sum()
+        counted = targets != IGNORED
+        loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+        with torch.no_grad():
+            correct = ((outputs.argmax(-1) == targets) & counted).sum() / counted.sum()
+        return {"loss": loss, "accuracy": correct}, counted.sum()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss; carry the state to the next batch where the topology does."""
+        measured = self._measure_in_turn(batch, batch_idx)
+        metrics = {**measured.means, **self.derived({"loss": measured.means["loss"].detach()})}
+        self.log_dict({f"train/{name}": value for name, value in metrics.items()})
+        self.log("loss", measured.means["loss"], prog_bar=True, logger=False)
+        return measured.means["loss"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add the batch to the epoch's means."""
+        self._accumulate(batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add the batch to the epoch's means."""
+        self._accumulate(batch, batch_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, Any]]:
+        """Return `predictions` of the batch."""
+        return self.predictions(batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Put training's carried state aside: validation starts its own."""
+        self._set_aside, self._carried = self._carried, None
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's means and take up training's carried state again."""
+        self._log_epoch_means("val")
+        self._carried = self._set_aside
+
+    def on_test_epoch_end(self) -> None:
+        """Log the epoch's means."""
+        self._log_epoch_means("test")
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the trainer is told, and log the gradient's norm before and after."""
+        logged = (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if logged:
+            self.log("train/gradient_norm", _norm(parameters))
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        if logged and gradient_clip_val:
+            self.log("train/gradient_norm_clipped", _norm(parameters))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the carried state, so that a resumed run goes on in the middle of a text."""
+        if self._carried is not None:
+            checkpoint["carried_state"] = torch.utils._pytree.tree_leaves(self._carried)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the carried state up again."""
+        leaves = checkpoint.get("carried_state")
+        if leaves is not None:
+            _, structure = torch.utils._pytree.tree_flatten(self.core.initial_state(len(leaves[0])))
+            self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
+
+    def _measure_in_turn(self, batch: Batch, batch_idx: int) -> Measured:
+        measured = self.measure(batch, self._carried if self.carries_state and batch_idx else None)
+        if self.carries_state:
+            self._carried = torch.utils._pytree.tree_map(torch.detach, measured.state)
+        return measured
+
+    def _accumulate(self, batch: Batch, batch_idx: int) -> None:
+        measured = self._measure_in_turn(batch, batch_idx)
+        for name, mean in measured.means.items():
+            self._epoch_means[name].update(mean, measured.count)
+
+    def _log_epoch_means(self, stage: str) -> None:
+        means = {}
+        for name, metric in self._epoch_means.items():
+            if metric.update_called:
+                means[name] = metric.compute()
+                metric.reset()
+        metrics = {**means, **self.derived(means)} if means else {}
+        self.log_dict({f"{stage}/{name}": value for name, value in metrics.items()}, prog_bar=stage == "val")
+
+
+def _norm(parameters: list[nn.Parameter]) -> Tensor:
+    return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])

@@ -1,0 +1,130 @@
+"""When a run's checkpoints are written, and whether one can be read."""
+
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from lit_seq.training.metrics_file import MetricsFile
+
+
+@dataclass
+class CheckpointPolicy:
+    """When checkpoints are written.
+
+    Attributes:
+        every_seconds: last.ckpt is at most so much older than the run, besides after each validation.
+        every_steps: as `every_seconds`, counted in optimiser steps; None does not count them.
+        monitor: metric whose best value best.ckpt keeps.
+        mode: whether a small or a large value of `monitor` is good.
+    """
+
+    every_seconds: float = 10.0
+    every_steps: int | None = None
+    monitor: str = "val/loss"
+    mode: Literal["min", "max"] = "min"
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its last checkpoint is saved, and it can be resumed."""
+
+
+class Checkpoints(Checkpoint):
+    """Writes FOLDER/checkpoints/last.ckpt and best.ckpt so that a resumed run equals an undisturbed one.
+
+    A checkpoint is taken only where Lightning's loops resume without losing a row or repeating one: after a
+    training batch that no validation follows, after a validation, and at the end. It holds the state of
+    torch's random generators besides what Lightning saves.
+
+    Args:
+        folder: the run folder.
+        policy: when to write.
+        metrics: the run's metrics, which must be on disk before the step that a checkpoint resumes from.
+
+    Attributes:
+        stop_reason: set it, and the next point where saving is possible raises `Interrupted`.
+    """
+
+    def __init__(self, folder: Path, policy: CheckpointPolicy, metrics: MetricsFile) -> None:
+        self._folder = folder / "checkpoints"
+        self.policy, self._metrics = policy, metrics
+        self._best: float | None = None
+        self._saved_at, self._saved_step = time.monotonic(), 0
+        self._random: dict[str, Any] | None = None
+        self.stop_reason: str | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value so far and the state of the random generators."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        generators = {"torch": torch.get_rng_state(), "cuda": cuda, "python": random.getstate()}
+        return {"best": self._best, "random": generators}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what `state_dict` returned."""
+        self._best, self._random = state_dict["best"], state_dict["random"]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the random generators where they were."""
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        if self._random is not None:
+            torch.set_rng_state(self._random["torch"].cpu())
+            if self._random["cuda"] and torch.cuda.device_count() == len(self._random["cuda"]):
+                torch.cuda.set_rng_state_all([state.cpu() for state in self._random["cuda"]])
+            version, numbers, gauss = self._random["python"]
+            random.setstate((version, tuple(numbers), gauss))
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """Save when it is time and no validation follows; the validation's end saves else."""
+        loop = trainer.fit_loop.epoch_loop
+        if trainer.global_step == trainer.max_steps and not _validates_now(trainer):
+            trainer.val_check_batch = (
+                loop.batch_idx + 1 if trainer.check_val_every_n_epoch else trainer.global_step
+            )
+        if self._due(trainer) and not _validates_now(trainer) and not loop._should_accumulate():
+            # The row of this step is logged only after this hook, and would be lost to a kill in between.
+            trainer._logger_connector.update_train_step_metrics()
+            self._save(trainer, "last")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save, and keep the best."""
+        if not trainer.state.fn == "fit" or trainer.sanity_checking:
+            return
+        value = trainer.callback_metrics.get(self.policy.monitor)
+        if value is not None:
+            sign = 1 if self.policy.mode == "min" else -1
+            if self._best is None or sign * value.item() < sign * self._best:
+                self._best = value.item()
+                self._save(trainer, "best")
+        self._save(trainer, "last")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the end, where no validation was the last thing done."""
+        self.stop_reason = None
+        if trainer.global_step != self._saved_step:
+            self._save(trainer, "last")
+
+    def _due(self, trainer: L.Trainer) -> bool:
+        steps = self.policy.every_steps
+        return (
+            self.stop_reason is not None
+            or (steps is not None and trainer.global_step % steps == 0)
+            or time.monotonic() - self._saved_at >= self.policy.every_seconds
+        )
+
+    def _save(self, trainer: L.Trainer, name: str) -> None:
+        self._metrics.flush()
+        trainer.save_checkpoint(self._folder / f"{name}.ckpt")
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        if name == "last" and self.stop_reason is not None:
+            raise Interrupted(self.stop_reason)
+
+
+def _validates_now(trainer: L.Trainer) -> bool:
+    """Tell whether validation follows the training batch that is ending."""
+    fetcher = trainer.fit_loop._data_fetcher
+    return bool(trainer.enable_validation and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher))

@@ -1,0 +1,103 @@
+"""metrics.csv: every logged row of a run, in a file of our own."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+
+from lit_seq.run_folder import replacing
+
+
+class MetricsFile(Logger):
+    """Lightning logger that writes FOLDER/metrics.csv.
+
+    Columns are `step`, `epoch`, then metrics in the order of their first appearance; a row is written for
+    each time that something was logged. Whole rows reach the disk at every `flush`.
+
+    Args:
+        folder: the run folder.
+        resume_after: the last step that a resumed run keeps; rows behind it are dropped, as they will be
+            logged again. None starts a new file.
+    """
+
+    def __init__(self, folder: Path, resume_after: int | None = None) -> None:
+        super().__init__()
+        self._path = folder / "metrics.csv"
+        self._columns = ["step", "epoch"]
+        self._pending: list[dict[str, Any]] = []
+        self._last: dict[str, Any] | None = None
+        self.latest: dict[str, float] = {}
+        if resume_after is not None and self._path.exists():
+            self._keep(resume_after)
+
+    @property
+    def name(self) -> str:
+        """Lightning asks every logger for a name."""
+        return self._path.parent.name
+
+    @property
+    def version(self) -> str:
+        """Lightning asks every logger for a version."""
+        return ""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "MetricsFile":
+        """The logger itself."""
+        return self
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: config.yaml holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add a row; a row that repeats the one before it is dropped."""
+        row = {"step": step, **metrics}
+        if row == self._last:
+            return
+        self._last = row
+        self.latest |= {name: value for name, value in metrics.items() if name != "epoch"}
+        self._pending.append(row)
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Write all rows logged so far."""
+        if not self._pending:
+            return
+        new = [name for row in self._pending for name in row if name not in self._columns]
+        if new or not self._path.exists():
+            rows = self._rows()
+            self._columns += dict.fromkeys(new)
+            self._replace(rows + self._pending)
+        else:
+            with self._path.open("a", encoding="utf-8", newline="") as file:
+                csv.DictWriter(file, self._columns).writerows(self._pending)
+        self._pending = []
+
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        self.flush()
+
+    def _rows(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        with self._path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def _replace(self, rows: list[dict[str, Any]]) -> None:
+        with replacing(self._path) as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _keep(self, last_step: int) -> None:
+        rows = [row for row in self._rows() if row["step"].isdigit() and int(row["step"]) <= last_step]
+        self._columns += [name for name in (rows[0] if rows else {}) if name not in self._columns]
+        for row in rows:
+            for name, value in row.items():
+                if value and name not in ("step", "epoch"):
+                    self.latest[name] = float(value)
+        self._replace(rows)
