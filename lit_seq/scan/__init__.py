@@ -1,5 +1,6 @@
 """Scan: running a cell along time."""
 
-from lit_seq.scan.scan import scan
+from lit_seq.scan.choice import Choice, implementation
+from lit_seq.scan.interface import scan
 
-__all__ = ["scan"]
+__all__ = ["Choice", "implementation", "scan"]

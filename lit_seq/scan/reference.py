@@ -9,7 +9,7 @@ from lit_seq.cells.cell import Cell, StateT
 
 
 def run(
-    cell: Cell[StateT], inputs: Tensor, state: StateT, valid: Tensor | None, reverse: bool
+    cell: Cell[StateT], inputs: Tensor, state: StateT, valid: Tensor | None, reverse: bool = False
 ) -> tuple[Tensor, StateT]:
     """Scan as `lit_seq.scan.scan` does.
 
@@ -17,11 +17,11 @@ def run(
         cell: the update rule.
         inputs: (time, batch, input).
         state: state before the first step.
-        valid: (time, batch) bool, False at padding, where the state stays as it is; None without padding.
+        valid: (time, batch, 1) bool, False at padding, where the state stays as it is; None without padding.
         reverse: go from the last step to the first.
     """
     projected = cell.project(inputs).unbind(0)
-    keep = None if valid is None else valid.unsqueeze(-1).unbind(0)
+    keep = None if valid is None else valid.unbind(0)
     outputs: list[Tensor] = [inputs] * len(projected)
     for t in reversed(range(len(projected))) if reverse else range(len(projected)):
         after = cell.step(projected[t], state)

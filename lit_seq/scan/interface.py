@@ -5,6 +5,8 @@ from torch import Tensor
 
 from lit_seq.cells.cell import Cell, StateT
 from lit_seq.scan import reference
+from lit_seq.scan.choice import implementation
+from lit_seq.scan.padding import last, turned
 
 
 def scan(
@@ -39,13 +41,33 @@ def scan(
         state = cell.initial_state(batch)
     valid = None
     if lengths is not None:
-        valid = torch.arange(time, device=inputs.device).unsqueeze(1) < lengths.to(inputs.device)
-        # Zero rather than multiplied away, so that not even NaN gets out of the padding.
-        inputs = torch.where(valid.unsqueeze(-1), inputs, 0.0)
-    outputs, state = reference.run(cell, inputs, state, valid, reverse)
-    if valid is not None:
-        outputs = torch.where(valid.unsqueeze(-1), outputs, 0.0)
-    return outputs, state
+        lengths = lengths.to(inputs.device)
+        valid = (torch.arange(time, device=inputs.device).unsqueeze(1) < lengths).unsqueeze(-1)
+        # Replaced, not multiplied away, so that not even NaN gets out of the padding.
+        inputs = torch.where(valid, inputs, 0.0)
+    # Rounding adds up over time: a recurrence runs in the precision of its parameters.
+    with torch.autocast(inputs.device.type, enabled=False):
+        outputs, state = _run(cell, inputs.to(state[0].dtype), state, lengths, valid, reverse)
+    return outputs if valid is None else torch.where(valid, outputs, 0.0), state
+
+
+def _run(
+    cell: Cell[StateT],
+    inputs: Tensor,
+    state: StateT,
+    lengths: Tensor | None,
+    valid: Tensor | None,
+    reverse: bool,
+) -> tuple[Tensor, StateT]:
+    choice = implementation(cell, inputs, lengths)
+    if choice.name == "loop":
+        return reference.run(cell, inputs, state, valid, reverse)
+    if reverse:
+        inputs = turned(inputs, lengths)
+    outputs, state = choice.run(cell, inputs, state, valid)
+    if lengths is not None:
+        state = type(state)(last(outputs, lengths), *state[1:])
+    return turned(outputs, lengths) if reverse else outputs, state
 
 
 def _check(cell: Cell[StateT], inputs: Tensor, state: StateT | None, lengths: Tensor | None) -> None:
@@ -56,12 +78,10 @@ def _check(cell: Cell[StateT], inputs: Tensor, state: StateT | None, lengths: Te
             f"it must be (time, batch, {cell.input_size}) with at least one step."
         )
     time, batch, _ = inputs.shape
-    for part in state or ():
-        if part.shape != (batch, cell.hidden_size):
-            raise ValueError(
-                f"{name}: a part of the state has shape {tuple(part.shape)}; "
-                f"it must be {(batch, cell.hidden_size)}."
-            )
+    if state is not None:
+        shapes, expected = ([tuple(part.shape) for part in s] for s in (state, cell.initial_state(batch)))
+        if shapes != expected:
+            raise ValueError(f"{name}: the parts of the state have the shapes {shapes}; they must be {expected}.")
     if lengths is None:
         return
     if lengths.shape != (batch,):

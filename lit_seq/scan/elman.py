@@ -1,0 +1,84 @@
+"""Elman's recurrence as one operator."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lit_seq.cells.cell import HiddenState
+from lit_seq.cells.elman import Activation, Elman
+from lit_seq.scan.operator import (
+    apply_stacked,
+    multiply_add,
+    recurrent_gradient,
+    sigmoid_backward,
+    steps,
+    tanh_,
+    tanh_backward,
+)
+
+
+def run(cell: Elman, inputs: Tensor, state: HiddenState, valid: Tensor | None) -> tuple[Tensor, HiddenState]:
+    """Scan from the first step to the last; `valid` (time, batch, 1) is False at the padding behind it."""
+    projected = cell.project(inputs)
+    if valid is not None:
+        # ReLU could overflow on the way through the padding, and 0 · ∞ spoil the gradient.
+        projected = torch.where(valid, projected, -torch.inf if cell.activation == "relu" else 0.0)
+    outputs, h = _ElmanOperator.apply(projected, cell.weight_recurrent, state.h, cell.activation)
+    return outputs, HiddenState(h)
+
+
+class _ElmanOperator(torch.autograd.Function):
+    """The equation of `Elman` over all steps.
+
+    Takes W x + b (time, batch, hidden), U, h_0 and the name of φ; returns h (time, batch, hidden) and h_T.
+    """
+
+    @staticmethod
+    def forward(
+        projected: Tensor, weight: Tensor, h: Tensor, activation: Activation
+    ) -> tuple[Tensor, Tensor]:
+        fused, transposed, phi_ = multiply_add(weight), weight.mT, ACTIVATIONS[activation][0]
+        outputs = projected.new_empty(projected.shape)
+        for x, y in zip(steps(projected), steps(outputs), strict=True):
+            h = phi_(fused(x, h, transposed, out=y))
+        return outputs, h.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, weight, h_0, ctx.activation = inputs
+        ctx.save_for_backward(weight, h_0, output[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_outputs: Tensor, grad_h: Tensor) -> tuple[Tensor | None, ...]:
+        weight, h_0, outputs = ctx.saved_tensors
+        fused, phi_backward = multiply_add(weight), ACTIVATIONS[ctx.activation][1]
+        deltas, dh = outputs.new_empty(outputs.shape), grad_h.clone()
+        for dy, y, delta in zip(*(reversed(steps(x)) for x in (grad_outputs, outputs, deltas)), strict=True):
+            phi_backward(dh.add_(dy), y, grad_input=delta)
+            fused(dh, delta, weight, beta=0, out=dh)
+        return deltas, recurrent_gradient(deltas, h_0, outputs), dh, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
+        return apply_stacked(_ElmanOperator, info.batch_size, in_dims, arguments)
+
+
+def _relu_backward(gradient: Tensor, output: Tensor, grad_input: Tensor) -> Tensor:
+    return torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=grad_input)
+
+
+def _linear_backward(gradient: Tensor, output: Tensor, grad_input: Tensor) -> Tensor:
+    return grad_input.copy_(gradient)
+
+
+ACTIVATIONS: dict[Activation, tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]] = {
+    "tanh": (tanh_, tanh_backward),
+    "relu": (torch.relu_, _relu_backward),
+    "sigmoid": (torch.sigmoid_, sigmoid_backward),
+    "linear": (lambda x: x, _linear_backward),
+}
+"""φ in place, and (gradient, φ(x), grad_input=…) ↦ gradient ⊙ φ'(x)."""

@@ -1,0 +1,89 @@
+"""The GRU's recurrence as one operator."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lit_seq.cells.cell import HiddenState
+from lit_seq.cells.gru import GRU
+from lit_seq.scan.operator import (
+    apply_stacked,
+    multiply_add,
+    recurrent_gradient,
+    sigmoid_backward,
+    steps,
+    tanh_,
+    tanh_backward,
+)
+
+
+def run(cell: GRU, inputs: Tensor, state: HiddenState, valid: Tensor | None) -> tuple[Tensor, HiddenState]:
+    """Scan from the first step to the last; the padding behind it changes nothing."""
+    outputs, h, *_ = _GRUOperator.apply(cell.project(inputs), cell.weight_recurrent, state.h)
+    return outputs, HiddenState(h)
+
+
+class _GRUOperator(torch.autograd.Function):
+    """The equations of `GRU` over all steps, with u_t = U_n h_{t-1}.
+
+    Takes W x + b (time, batch, 3·hidden), U and h_0; returns h (time, batch, hidden), h_T, and r and z
+    side by side, n and u for the backward pass.
+    """
+
+    @staticmethod
+    def forward(projected: Tensor, weight: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        fused, hidden = multiply_add(weight), h.shape[-1]
+        weight_rz, weight_n = (w.mT for w in weight.split((2 * hidden, hidden), -2))
+        kept_rz = projected.new_empty(*projected.shape[:-1], 2 * hidden)
+        kept_n, kept_u, outputs = (projected.new_empty(*projected.shape[:-1], hidden) for _ in range(3))
+        x_rz, x_n = map(steps, projected.split((2 * hidden, hidden), -1))
+        r, z = map(steps, kept_rz.chunk(2, -1))
+        rz, n, u, y = map(steps, (kept_rz, kept_n, kept_u, outputs))
+        for t in range(len(y)):
+            fused(x_rz[t], h, weight_rz, out=rz[t]).sigmoid_()
+            fused(u[t], h, weight_n, beta=0, out=u[t])
+            tanh_(torch.addcmul(x_n[t], r[t], u[t], out=n[t]))
+            h = torch.lerp(n[t], h, z[t], out=y[t])
+        return outputs, h.clone(), kept_rz, kept_n, kept_u
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, weight, h_0 = inputs
+        outputs, _, *kept = output
+        ctx.mark_non_differentiable(*kept)
+        ctx.save_for_backward(weight, h_0, outputs, *kept)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_outputs: Tensor, grad_h: Tensor, *_: None) -> tuple[Tensor, ...]:
+        weight, h_0, outputs, kept_rz, kept_n, kept_u = ctx.saved_tensors
+        fused, hidden = multiply_add(weight), h_0.shape[-1]
+        weight_rz, weight_n = weight.split((2 * hidden, hidden), -2)
+        deltas, deltas_u = (
+            outputs.new_empty(*outputs.shape[:-1], 3 * hidden),
+            outputs.new_empty(outputs.shape),
+        )
+        deltas_rz = deltas[..., : 2 * hidden]
+        r, z = map(steps, kept_rz.chunk(2, -1))
+        n, u, dy = map(steps, (kept_n, kept_u, grad_outputs))
+        dr, dz, dn = map(steps, deltas.chunk(3, -1))
+        drz, du = map(steps, (deltas_rz, deltas_u))
+        before = (h_0, *steps(outputs))
+        dh, scratch = grad_h.clone(), torch.empty_like(h_0)
+        for t in reversed(range(len(dy))):
+            dh.add_(dy[t])
+            sigmoid_backward(torch.sub(before[t], n[t], out=scratch).mul_(dh), z[t], grad_input=dz[t])
+            torch.mul(dh, z[t], out=scratch)
+            tanh_backward(dh.sub_(scratch), n[t], grad_input=dn[t])
+            sigmoid_backward(torch.mul(dn[t], u[t], out=dh), r[t], grad_input=dr[t])
+            torch.mul(dn[t], r[t], out=du[t])
+            fused(scratch, drz[t], weight_rz, out=dh)
+            fused(dh, du[t], weight_n, out=dh)
+        grad_weight = torch.cat([recurrent_gradient(x, h_0, outputs) for x in (deltas_rz, deltas_u)], -2)
+        return deltas, grad_weight, dh
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
+        return apply_stacked(_GRUOperator, info.batch_size, in_dims, arguments)

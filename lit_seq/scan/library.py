@@ -1,0 +1,81 @@
+"""Scans through torch's own recurrent kernels: cuDNN on a GPU, oneDNN for the LSTM on a CPU."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_seq.cells.affine import AffineCell
+from lit_seq.cells.cell import Cell
+from lit_seq.cells.elman import Elman
+from lit_seq.cells.gru import GRU
+from lit_seq.cells.lstm import LSTM, LSTMState
+
+# cuDNN copies weights that are separate parameters into one block, 0.1 ms that no run notices.
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+
+_CLOSED = 1e30
+"""A gate's input that outweighs all others, and is finite, so that 0 times it is 0."""
+
+
+def reason(cell: Cell[Any], inputs: Tensor) -> str | None:
+    """Return why torch's kernel is the one to use for a single trial, or None where it is not."""
+    if not isinstance(cell, AffineCell) or type(cell).project is not AffineCell.project:
+        return None
+    if isinstance(cell, LSTM) and cell.weight_peephole is not None:
+        return None
+    if isinstance(cell, Elman) and cell.activation not in ("tanh", "relu"):
+        return None
+    if inputs.device.type == "cuda" and torch.backends.cudnn.is_available():
+        return "cuDNN is the fastest for a single trial on a GPU"
+    if isinstance(cell, LSTM) and cell.weight_recurrent.dtype == torch.float32 and _onednn(inputs):
+        return "oneDNN is the fastest for a single float32 LSTM on a CPU"
+    return None
+
+
+def _onednn(inputs: Tensor) -> bool:
+    return inputs.device.type == "cpu" and torch.backends.mkldnn.is_available()
+
+
+def run(cell: AffineCell[Any], inputs: Tensor, state: Any, valid: Tensor | None) -> tuple[Tensor, Any]:
+    """Scan from the first step to the last, in padding keeping an LSTM's c as it is.
+
+    Args:
+        cell: a cell for which `reason` has one.
+        inputs: (time, batch, input).
+        state: state before the first step.
+        valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
+    """
+    weight_input: Tensor = cell.weight_input
+    if valid is not None:
+        # One more input, 1 at padding, closes the gates there.
+        inputs = torch.cat([inputs, (~valid).to(inputs.dtype)], -1)
+        weight_input = torch.cat([weight_input, _closing(cell).unsqueeze(1)], 1)
+    weights: list[Tensor] = [weight_input, cell.weight_recurrent]
+    if cell.bias is not None:
+        weights += [cell.bias, torch.zeros_like(cell.bias)]
+    before = tuple(part.unsqueeze(0) for part in state)
+    # layers, dropout, training, bidirectional, batch first; a backward pass needs the form for training.
+    options = (cell.bias is not None, 1, 0.0, torch.is_grad_enabled(), False, False)
+    match cell:
+        case LSTM():
+            outputs, h, c = torch.lstm(inputs, before, weights, *options)
+            return outputs, LSTMState(h.squeeze(0), c.squeeze(0))
+        case GRU():
+            outputs, h = torch.gru(inputs, before[0], weights, *options)
+        case Elman(activation="relu"):
+            outputs, h = torch.rnn_relu(inputs, before[0], weights, *options)
+        case _:
+            outputs, h = torch.rnn_tanh(inputs, before[0], weights, *options)
+    return outputs, cell.state_type(h.squeeze(0))
+
+
+def _closing(cell: AffineCell[Any]) -> Tensor:
+    """Return what padding adds to W x: i = 0 and f = 1 for an LSTM, h = 0 for a ReLU, else nothing."""
+    by_gate = cell.weight_input.new_zeros(cell.gates, cell.hidden_size)
+    if isinstance(cell, LSTM):
+        by_gate[0], by_gate[1] = -_CLOSED, _CLOSED
+    elif isinstance(cell, Elman) and cell.activation == "relu":
+        by_gate[0] = -_CLOSED
+    return by_gate.flatten()

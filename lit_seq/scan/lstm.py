@@ -1,0 +1,114 @@
+"""The LSTM's recurrence as one operator."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lit_seq.cells.lstm import LSTM, LSTMState
+from lit_seq.scan.operator import (
+    apply_stacked,
+    multiply_add,
+    recurrent_gradient,
+    sigmoid_backward,
+    steps,
+    tanh_,
+    tanh_backward,
+)
+
+
+def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> tuple[Tensor, LSTMState]:
+    """Scan from the first step to the last, in padding keeping c as it is by i = 0 and f = 1."""
+    projected = cell.project(inputs)
+    if valid is not None:
+        closed = projected.new_zeros(4, cell.hidden_size)
+        closed[0], closed[1] = -torch.inf, torch.inf
+        projected = torch.where(valid, projected, closed.flatten())
+    outputs, h, c, *_ = _LSTMOperator.apply(
+        projected, cell.weight_recurrent, cell.weight_peephole, state.h, state.c
+    )
+    return outputs, LSTMState(h, c)
+
+
+class _LSTMOperator(torch.autograd.Function):
+    """The equations of `LSTM` over all steps.
+
+    Takes W x + b (time, batch, 4·hidden), U, the peephole weights or None, h_0 and c_0; returns h (time,
+    batch, hidden), h_T and c_T, and the gates, c and tanh c for the backward pass.
+    """
+
+    @staticmethod
+    def forward(
+        projected: Tensor, weight: Tensor, peepholes: Tensor | None, h: Tensor, c: Tensor
+    ) -> tuple[Tensor, ...]:
+        fused, transposed, hidden = multiply_add(weight), weight.mT, h.shape[-1]
+        gates = projected.new_empty(projected.shape)
+        cells, squashed, outputs = (projected.new_empty(*projected.shape[:-1], hidden) for _ in range(3))
+        x, ifgo, i_f = map(steps, (projected, gates, gates[..., : 2 * hidden]))
+        i, f, g, o = map(steps, gates.chunk(4, -1))
+        kept_c, tanh_c, y = map(steps, (cells, squashed, outputs))
+        for t in range(len(y)):
+            fused(x[t], h, transposed, out=ifgo[t])
+            if peepholes is not None:
+                p_i, p_f, p_o = _by_gate(peepholes)
+                i[t].addcmul_(p_i, c)
+                f[t].addcmul_(p_f, c)
+            i_f[t].sigmoid_()
+            tanh_(g[t])
+            c = torch.mul(f[t], c, out=kept_c[t]).addcmul_(i[t], g[t])
+            if peepholes is not None:
+                o[t].addcmul_(p_o, c)
+            h = torch.mul(o[t].sigmoid_(), tanh_(tanh_c[t].copy_(c)), out=y[t])
+        return outputs, h.clone(), c.clone(), gates, cells, squashed
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, weight, peepholes, h_0, c_0 = inputs
+        outputs, _, _, *kept = output
+        ctx.mark_non_differentiable(*kept)
+        ctx.save_for_backward(weight, peepholes, h_0, c_0, outputs, *kept)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_outputs: Tensor, grad_h: Tensor, grad_c: Tensor, *_: None
+    ) -> tuple[Tensor | None, ...]:
+        weight, peepholes, h_0, c_0, outputs, gates, cells, squashed = ctx.saved_tensors
+        fused = multiply_add(weight)
+        deltas = gates.new_empty(gates.shape)
+        i, f, g, o = map(steps, gates.chunk(4, -1))
+        di, df, dg, do = map(steps, deltas.chunk(4, -1))
+        difgo, dy, tanh_c = map(steps, (deltas, grad_outputs, squashed))
+        before = (c_0, *steps(cells))
+        dh, dc, scratch = grad_h.clone(), grad_c.clone(), torch.empty_like(h_0)
+        for t in reversed(range(len(dy))):
+            dh.add_(dy[t])
+            sigmoid_backward(torch.mul(dh, tanh_c[t], out=scratch), o[t], grad_input=do[t])
+            dc.add_(tanh_backward(dh.mul_(o[t]), tanh_c[t], grad_input=scratch))
+            if peepholes is not None:
+                p_i, p_f, p_o = _by_gate(peepholes)
+                dc.addcmul_(p_o, do[t])
+            sigmoid_backward(torch.mul(dc, g[t], out=scratch), i[t], grad_input=di[t])
+            sigmoid_backward(torch.mul(dc, before[t], out=scratch), f[t], grad_input=df[t])
+            tanh_backward(torch.mul(dc, i[t], out=scratch), g[t], grad_input=dg[t])
+            dc.mul_(f[t])
+            if peepholes is not None:
+                dc.addcmul_(p_i, di[t]).addcmul_(p_f, df[t])
+            fused(dh, difgo[t], weight, beta=0, out=dh)
+        grad_peepholes = None
+        if peepholes is not None:
+            delta_i, delta_f, _, delta_o = deltas.chunk(4, -1)
+            earlier = torch.cat([c_0.unsqueeze(-3), cells.narrow(-3, 0, len(dy) - 1)], -3)
+            seen = torch.cat([delta_i * earlier, delta_f * earlier, delta_o * cells], -1)
+            grad_peepholes = seen.sum((-3, -2))
+        return deltas, recurrent_gradient(deltas, h_0, outputs), grad_peepholes, dh, dc
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
+        return apply_stacked(_LSTMOperator, info.batch_size, in_dims, arguments)
+
+
+def _by_gate(peepholes: Tensor) -> tuple[Tensor, ...]:
+    """Split (3·hidden,) into p_i, p_f and p_o, each (1, hidden)."""
+    return peepholes.unsqueeze(-2).chunk(3, -1)
