@@ -4,11 +4,13 @@ from lit_seq.data.adding import AddingProblem
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.copying import CopyingMemory
 from lit_seq.data.generated import GeneratedData
+from lit_seq.data.labelled_text import LabelledText
 from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.shakespeare import Shakespeare
 from lit_seq.data.streams import TextStreams
 from lit_seq.data.task import Task
+from lit_seq.data.text import Text
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
 __all__ = [
@@ -17,11 +19,13 @@ __all__ = [
     "Batch",
     "CopyingMemory",
     "GeneratedData",
+    "LabelledText",
     "Loader",
     "SequenceData",
     "Shakespeare",
     "Split",
     "Task",
+    "Text",
     "TextStreams",
     "Unit",
     "Vocabulary",

@@ -23,15 +23,16 @@ def onward(batches: int) -> Order:
     return lambda epoch: range(epoch * batches, (epoch + 1) * batches)
 
 
+def in_batches(examples: Sequence[int], batch_size: int) -> list[Sequence[int]]:
+    """Return `examples` as lists of `batch_size`; the last one may be shorter."""
+    return [examples[start : start + batch_size] for start in range(0, len(examples), batch_size)]
+
+
 def shuffled(examples: int, batch_size: int, seed: int) -> Order:
-    """Return the order in which every epoch uses each of `examples` once.
+    """Return the order in which every epoch uses each of `examples` once; a key lists a batch's examples."""
 
-    A key is the list of a batch's examples; an epoch's last one may be shorter than `batch_size`.
-    """
-
-    def order(epoch: int) -> Sequence[list[int]]:
-        drawn = torch.randperm(examples, generator=generator(seed, epoch)).tolist()
-        return [drawn[start : start + batch_size] for start in range(0, examples, batch_size)]
+    def order(epoch: int) -> Sequence[Sequence[int]]:
+        return in_batches(torch.randperm(examples, generator=generator(seed, epoch)).tolist(), batch_size)
 
     return order
 
@@ -63,6 +64,9 @@ class Loader:
         self._epoch = 0
         self._drawn = 0
         self._resumed: dict[str, int] | None = None
+
+    batch_sampler = None
+    """Lightning asks a loader with a `sampler` for it."""
 
     @property
     def sampler(self) -> "Loader":

@@ -105,11 +105,11 @@ class TextStreams(SequenceData):
 
     def _check(self, numbers: dict[Split, Tensor]) -> None:
         length = len(numbers["train"])
-        if (length - 1) // self.batch_size < self.chunk_length:
+        stream = max(0, length - 1) // self.batch_size
+        if stream < self.chunk_length:
             raise self._wrong(
-                f"chunk_length {self.chunk_length} is longer than a stream, as {length} {self.unit}s of training"
-                f" text make {self.batch_size} (batch_size) streams of {max(0, length - 1) // self.batch_size};"
-                " lower one of the two."
+                f"chunk_length {self.chunk_length} is longer than a stream: {length} {self.unit}s of"
+                f" training text make {self.batch_size} streams (batch_size) of {stream} each; lower one."
             )
         for split, held_out in numbers.items():
             if len(held_out) < 2:

@@ -1,0 +1,170 @@
+"""Texts with a class each."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
+
+from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.loader import Loader, generator, in_batches, shuffled
+from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.task import Task
+from lit_seq.data.vocabulary import Unit, Vocabulary
+
+Row = tuple[str, Any]
+
+
+class LabelledText(SequenceData):
+    """Labelled texts from files or the Hugging Face hub, for sequence classification.
+
+    Reads two columns of anything that `datasets.load_dataset` loads. Labels may be class labels of
+    `datasets`, integers or strings. A text without a label (none, or -1 for a class label) has the target
+    `IGNORED`. An empty text counts as one unknown symbol.
+
+    Batch: inputs (batch, longest) int64, padded with 0; targets (batch,) int64; lengths (batch,) int64.
+
+    Args:
+        path: a file format ("text", "csv", "json", "parquet", …), a folder, or a name on the hub.
+        name: configuration of the data set.
+        data_dir: folder of the data files.
+        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
+        revision: version of a data set on the hub.
+        splits: what the data set calls train, validation and test, where it is something else; slices
+            such as train[:1000] are allowed.
+        load_options: further arguments of `datasets.load_dataset`.
+        text_column: column that holds the texts.
+        label_column: column that holds their labels.
+        unit: what a symbol is: character, byte or word.
+        batch_size: texts of a batch.
+        max_length: most symbols of a text; the rest is cut off.
+        vocabulary_size: most symbols to tell apart, the unknown one included; the rarer ones are unknown.
+        validation_fraction: part of the training texts to validate on, where there is no such split.
+        test_fraction: part of the training texts to test on, where there is no such split.
+        validation_seed: decides which texts those are; leave it alone to compare runs.
+        seed: decides the order of the training texts; by default the run's seed.
+        num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        name: str | None = None,
+        data_dir: str | None = None,
+        data_files: DataFiles | None = None,
+        revision: str | None = None,
+        splits: dict[str, str] | None = None,
+        load_options: dict[str, Any] | None = None,
+        text_column: str = "text",
+        label_column: str = "label",
+        unit: Unit = "word",
+        batch_size: int = 32,
+        max_length: int | None = None,
+        vocabulary_size: int | None = None,
+        validation_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        validation_seed: int = 0,
+        seed: int | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, seed, num_workers)
+        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
+        self.text_column, self.label_column = text_column, label_column
+        self.unit = unit
+        self.max_length = None if max_length is None else self._at_least(1, max_length=max_length)
+        if vocabulary_size is not None:
+            self._at_least(2, vocabulary_size=vocabulary_size)
+        self.vocabulary_size = vocabulary_size
+        self.fractions = self._fractions(validation_fraction, test_fraction)
+        self.validation_seed = validation_seed
+
+    @property
+    def task(self) -> Task:
+        """Which class a text has."""
+        vocabulary, labels, _ = self._examples
+        return Task(
+            "tokens", len(vocabulary), "classes", len(labels), "sequence", vocabulary.to_dict(), tuple(labels)
+        )
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The symbols of the training texts."""
+        return self._examples[0]
+
+    def loader(self, split: Split) -> Loader | None:
+        """Return the texts of `split` in batches; None where it has none."""
+        texts = self._examples[2].get(split)
+        if texts is None:
+            return None
+        if split == "train":
+            return Loader(texts, shuffled(len(texts), self.batch_size, self.seed), self.num_workers)
+        batches = in_batches(range(len(texts)), self.batch_size)
+        return Loader(texts, lambda epoch: batches, self.num_workers)
+
+    @cached_property
+    def _examples(self) -> tuple[Vocabulary, list[str], dict[Split, "_Texts"]]:
+        loaded = self.source.load()
+        rows = self._with_held_out({split: self._rows(data) for split, data in loaded.items()})
+        if not rows["train"]:
+            raise self._wrong(f"{self.source} has no row to train on.")
+        vocabulary = Vocabulary.of((text for text, _ in rows["train"]), self.unit, self.vocabulary_size)
+        features = loaded["train"].features or {}
+        names = getattr(features.get(self.label_column), "names", None)
+        if names is None:
+            labels = sorted({self._label(label) for _, label in rows["train"] if label is not None})
+            names = [str(label) for label in labels]
+            classes: dict[Any, int] = {None: IGNORED} | {label: i for i, label in enumerate(labels)}
+        else:
+            classes = {None: IGNORED, -1: IGNORED} | {i: i for i in range(len(names))}
+
+        def numbered(split: Split) -> _Texts:
+            for _, label in rows[split]:
+                if label not in classes:
+                    raise self._wrong(
+                        f"label {label!r} of {self.source} is in {split}, but train has only {', '.join(names)}."
+                    )
+            texts = [vocabulary.encode(text)[: self.max_length] for text, _ in rows[split]]
+            return _Texts(texts, torch.tensor([classes[label] for _, label in rows[split]]))
+
+        return vocabulary, names, {split: numbered(split) for split in rows}
+
+    def _rows(self, data: Any) -> list[Row]:
+        texts = self.source.texts(data, self.text_column)
+        return list(zip(texts, self.source.column(data, self.label_column), strict=True))
+
+    def _with_held_out(self, rows: dict[Split, list[Row]]) -> dict[Split, list[Row]]:
+        """Draw the splits that the data lacks from the training rows."""
+        train = rows["train"]
+        drawn = torch.randperm(len(train), generator=generator(self.validation_seed, 1)).tolist()
+        for split, fraction in self.fractions.items():
+            if split not in rows and (count := round(len(train) * fraction)):
+                rows[split] = [train[row] for row in drawn[:count]]
+                drawn = drawn[count:]
+        return rows | {"train": [train[row] for row in drawn]}
+
+    def _label(self, label: Any) -> int | str:
+        if not isinstance(label, int | str):
+            raise self._wrong(
+                f"column {self.label_column} of {self.source} holds {label!r}; labels are integers or texts."
+            )
+        return label
+
+
+class _Texts(Dataset[Batch]):
+    """Padded batches of the texts that a key lists."""
+
+    def __init__(self, texts: list[Tensor], classes: Tensor) -> None:
+        self.texts = [text if len(text) else torch.zeros(1, dtype=torch.int64) for text in texts]
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, rows: Sequence[int]) -> Batch:
+        texts = [self.texts[row] for row in rows]
+        lengths = torch.tensor([len(text) for text in texts])
+        return Batch(pad_sequence(texts, batch_first=True), self.classes[list(rows)], lengths)

@@ -1,0 +1,161 @@
+"""What `datasets.load_dataset` can load: files of many kinds, and data sets of the Hugging Face hub."""
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from lit_seq.data.hub import reached_or_offline
+from lit_seq.data.module import Split
+from lit_seq.errors import UserError
+
+DataFiles = str | list[str] | dict[str, str | list[str]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Arguments of `datasets.load_dataset`, and which of its splits are for what.
+
+    Attributes:
+        path: a file format ("text", "csv", "json", "parquet", …), a folder, or a name on the hub.
+        name: configuration of the data set.
+        data_dir: folder of the data files.
+        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
+        revision: version of a data set on the hub.
+        splits: what train, validation and test are called there, where it is something else.
+        options: further arguments.
+    """
+
+    path: str
+    name: str | None = None
+    data_dir: str | None = None
+    data_files: DataFiles | None = None
+    revision: str | None = None
+    splits: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return str(self.data_files or self.data_dir or self.path)
+
+    def load(self) -> dict[Split, Any]:
+        """Return the data set of each split that there is, "train" at least.
+
+        Raises:
+            UserError: something keeps the data from being loaded.
+        """
+        self._check()
+        loaded: dict[Split, Any] = {}
+        with self._hub():
+            found = self._load_dataset()
+            for split in get_args(Split):
+                called = self.splits.get(split, split)
+                if called in found:
+                    loaded[split] = found[called]
+                elif split in self.splits:
+                    loaded[split] = self._load_dataset(split=called)
+        if "train" not in loaded:
+            raise UserError(
+                f"{self} has no split train, only {', '.join(found)}; name one with splits.train."
+            )
+        return loaded
+
+    def column(self, rows: Any, name: str) -> Iterator[Any]:
+        """Yield what column `name` of a loaded data set holds, row by row.
+
+        Raises:
+            UserError: there is no such column.
+        """
+        # A data set that is streamed may know its columns only from its rows.
+        names = rows.column_names or list(next(iter(rows), {name: None}))
+        if name not in names:
+            raise UserError(f"{self} has no column {name}; its columns are {', '.join(names)}.")
+        for batch in rows.select_columns([name]).iter(batch_size=1000):
+            yield from batch[name]
+
+    def texts(self, rows: Any, name: str) -> Iterator[str]:
+        """Yield the texts in column `name` of a loaded data set, row by row; a missing one is empty.
+
+        Raises:
+            UserError: there is no such column, or it holds something else.
+        """
+        for text in self.column(rows, name):
+            if not isinstance(text, str | None):
+                raise UserError(f"column {name} of {self} holds {text!r}, which is no text.")
+            yield text or ""
+
+    def _load_dataset(self, **split: str) -> Any:
+        import datasets
+
+        try:
+            return datasets.load_dataset(
+                self.path,
+                self.name,
+                data_dir=self.data_dir,
+                data_files=self.data_files,
+                revision=self.revision,
+                **self.options,
+                **split,
+            )
+        except ConnectionError as error:
+            raise UserError(
+                f"{self} could not be loaded: it is not in the cache, and the hub cannot be reached (no network,"
+                " or HF_HUB_OFFLINE is set)."
+            ) from error
+        except (
+            Exception
+        ) as error:  # of any kind: what the many builders raise on bad files has no common base
+            raise UserError(f"{self} could not be loaded: {_reason(error)}.") from error
+
+    def _check(self) -> None:
+        """Refuse what `load_dataset` would misunderstand."""
+        if unknown := set(self.splits) - {"train", "validation", "test"}:
+            raise UserError(f"splits has the key {min(unknown)}; allowed are train, validation and test.")
+        if "split" in self.options:
+            raise UserError("load_options has the key split; use the argument splits instead.")
+        path = Path(self.path)
+        if self._is_format:
+            if self.data_files is None and self.data_dir is None:
+                raise UserError(
+                    f"path is the format {self.path}, so data_files or data_dir must name the files."
+                )
+        elif path.is_file():
+            raise UserError(
+                f"path is the file {path}; give it as data_files, and its format (such as text) as path."
+            )
+        elif self._named_as_on_hub and path.is_dir():
+            raise UserError(
+                f"path {self.path} is a folder here and may be a data set of the hub; write ./{self.path} for"
+                f" the folder or hf://datasets/{self.path} for the hub."
+            )
+        elif not self._named_as_on_hub and "://" not in self.path and not path.is_dir():
+            raise UserError(
+                f"path {self.path} does not exist; allowed are a folder, a name on the hub, or a file format"
+                " (text, csv, json, parquet, …) with data_files."
+            )
+
+    def _hub(self) -> AbstractContextManager[None]:
+        name = self.path.removeprefix("hf://datasets/")
+        if self._is_format or not (self._named_as_on_hub or name != self.path):
+            return nullcontext()
+        return reached_or_offline(name, self.revision, self.options.get("token"))
+
+    @property
+    def _is_format(self) -> bool:
+        from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+        return self.path in _PACKAGED_DATASETS_MODULES
+
+    @property
+    def _named_as_on_hub(self) -> bool:
+        return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", self.path) is not None
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of what is at the bottom of `error`."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if type(error).__name__ == "SchemaInferenceError":
+        return "it is empty"
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
