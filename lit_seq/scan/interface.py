@@ -81,7 +81,7 @@ def _check(cell: Cell[StateT], inputs: Tensor, state: StateT | None, lengths: Te
     if state is not None:
         shapes, expected = ([tuple(part.shape) for part in s] for s in (state, cell.initial_state(batch)))
         if shapes != expected:
-            raise ValueError(f"{name}: the parts of the state have the shapes {shapes}; they must be {expected}.")
+            raise ValueError(f"{name}: the state's parts have the shapes {shapes}; they must be {expected}.")
     if lengths is None:
         return
     if lengths.shape != (batch,):

@@ -55,7 +55,8 @@ def run(cell: AffineCell[Any], inputs: Tensor, state: Any, valid: Tensor | None)
     weights: list[Tensor] = [weight_input, cell.weight_recurrent]
     if cell.bias is not None:
         weights += [cell.bias, torch.zeros_like(cell.bias)]
-    before = tuple(part.unsqueeze(0) for part in state)
+    # cuDNN refuses an expanded state, such as a learned one.
+    before = tuple(part.unsqueeze(0).contiguous() for part in state)
     # layers, dropout, training, bidirectional, batch first; a backward pass needs the form for training.
     options = (cell.bias is not None, 1, 0.0, torch.is_grad_enabled(), False, False)
     match cell:

@@ -73,6 +73,12 @@ def test_choice_on_the_cpu(cell: Cell[Any], dtype: torch.dtype, name: str) -> No
     assert choice.reason
 
 
+def test_a_linear_recurrence_with_padding_takes_the_loop() -> None:
+    cell, inputs = Elman(3, 4, "linear"), torch.zeros(5, 2, 3)
+    assert implementation(cell, inputs).name == "fused"
+    assert implementation(cell, inputs, torch.tensor([5, 1])).name == "loop"
+
+
 def test_a_step_replaced_on_the_instance_is_obeyed() -> None:
     cell = GRU(3, 4)
     cell.step = lambda projected, state: HiddenState(state.h + 1)  # type: ignore[method-assign]

@@ -174,12 +174,13 @@ def test_operators_pass_gradcheck(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "path"), PATHS)
-def test_inputs_need_not_be_contiguous(monkeypatch: pytest.MonkeyPatch, name: str, path: str) -> None:
+def test_arguments_need_not_be_contiguous(monkeypatch: pytest.MonkeyPatch, name: str, path: str) -> None:
     cell, inputs = build(name), torch.randn(INPUT, BATCH, 2 * 6).permute(2, 1, 0)[::2]
     assert not inputs.is_contiguous()
-    state = random_state(cell)
+    state = type(random_state(cell))(*(part.expand(BATCH, HIDDEN) for part in random_state(cell, 1)))
+    copied = type(state)(*(part.contiguous() for part in state))
     force(monkeypatch, path)
-    assert_same(results(cell, inputs, state), results(cell, inputs.contiguous(), state))
+    assert_same(results(cell, inputs, state), results(cell, inputs.contiguous(), copied))
 
 
 @pytest.mark.parametrize("path", ["loop", "fused", "library"])
@@ -235,8 +236,9 @@ def test_paths_equal_the_loop_on_the_gpu(
     cell, inputs = build(name).to("cuda", dtype), torch.randn(9, BATCH, INPUT).to("cuda", dtype)
     if path == "library":
         assert interface.implementation(cell, inputs).name == "library"
-    # Lengths may be on the CPU: they are moved, not synchronised with.
-    state, lengths = random_state(cell), torch.tensor([9, 1, 5, 9]) if padded else None
+    # An expanded state is one that cuDNN refuses; lengths may be on the CPU.
+    state = type(random_state(cell))(*(part.expand(BATCH, HIDDEN) for part in random_state(cell, 1)))
+    lengths = torch.tensor([9, 1, 5, 9]) if padded else None
     force(monkeypatch, "loop")
     expected = results(cell, inputs, state, lengths, reverse)
     force(monkeypatch, path)
