@@ -220,6 +220,23 @@ def test_a_growing_relu_does_not_overflow_in_padding(
         assert value.isfinite().all(), key
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("name", ["lstm", "lstm without bias"])
+def test_onednn_equals_the_loop(
+    monkeypatch: pytest.MonkeyPatch, name: str, padded: bool, reverse: bool
+) -> None:
+    """In float32, the only type that takes this way on a CPU."""
+    cell, inputs = build(name).float(), torch.randn(40, BATCH, INPUT).float()
+    state, lengths = random_state(cell), torch.tensor([40, 1, 25, 3]) if padded else None
+    assert interface.implementation(cell, inputs, lengths).name == "library"
+    found = results(cell, inputs, state, lengths, reverse)
+    force(monkeypatch, "loop")
+    expected = results(cell, inputs, state, lengths, reverse)
+    for key in expected:
+        torch.testing.assert_close(found[key], expected[key], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
