@@ -13,7 +13,7 @@ PATIENCE = 5.0
 
 @contextmanager
 def reached_or_offline(name: str, revision: str | None, token: str | bool | None) -> Iterator[None]:
-    """Work with the hub if it answers, else with the cache alone.
+    """Work with the hub if it answers anything, else with the cache alone.
 
     Left to itself, `load_dataset` asks an absent hub again and again for half a minute.
 
@@ -27,7 +27,7 @@ def reached_or_offline(name: str, revision: str | None, token: str | bool | None
     """
     import datasets
     import huggingface_hub.constants
-    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     error = None if datasets.config.HF_HUB_OFFLINE else _ask(name, revision, token)
     if isinstance(error, RevisionNotFoundError):
@@ -36,11 +36,12 @@ def reached_or_offline(name: str, revision: str | None, token: str | bool | None
         raise UserError(
             f"there is no data set {name} on the hub, or not without a login that may read it."
         ) from error
+    unreachable = error is not None and not isinstance(error, HfHubHTTPError)
     switches: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
     before = [switch.HF_HUB_OFFLINE for switch in switches]
     try:
         for switch in switches:
-            switch.HF_HUB_OFFLINE = switch.HF_HUB_OFFLINE or error is not None
+            switch.HF_HUB_OFFLINE = switch.HF_HUB_OFFLINE or unreachable
         yield
     finally:
         for switch, offline in zip(switches, before, strict=True):

@@ -125,7 +125,7 @@ class LabelledText(SequenceData):
             for _, label in rows[split]:
                 if label not in classes:
                     raise self._wrong(
-                        f"label {label!r} of {self.source} is in {split}, but train has only {', '.join(names)}."
+                        f"label {label!r} of {self.source} is in {split}; train has only {', '.join(names)}."
                     )
             texts = [vocabulary.encode(text)[: self.max_length] for text, _ in rows[split]]
             return _Texts(texts, torch.tensor([classes[label] for _, label in rows[split]]))

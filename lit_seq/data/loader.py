@@ -40,8 +40,11 @@ def shuffled(examples: int, batch_size: int, seed: int) -> Order:
 def generator(*key: int) -> torch.Generator:
     """Return a generator that is a pure function of the integers `key`."""
     # torch's CPU generator looks at no more than 32 bits of its seed: mix all bits of the key into them
-    words = np.random.SeedSequence([part % 2**64 for part in key]).generate_state(1)
-    return torch.Generator().manual_seed(int(words[0]))
+    words = [word for part in key for word in (part & _WORD, part >> 32 & _WORD)]
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(words).generate_state(1)[0]))
+
+
+_WORD = 2**32 - 1
 
 
 class Loader:
@@ -57,16 +60,17 @@ class Loader:
         num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
     """
 
+    batch_sampler = None
+    """Lightning asks a loader with a `sampler` for it."""
+
     def __init__(self, dataset: Dataset[Batch], order: Order, num_workers: int = 0) -> None:
         self.dataset = dataset
         self.order = order
         self.num_workers = num_workers
-        self._epoch = 0
+        self._named = 0
+        self._ahead = 0
         self._drawn = 0
         self._resumed: dict[str, int] | None = None
-
-    batch_sampler = None
-    """Lightning asks a loader with a `sampler` for it."""
 
     @property
     def sampler(self) -> "Loader":
@@ -75,7 +79,12 @@ class Loader:
 
     def set_epoch(self, epoch: int) -> None:
         """Name the epoch whose order the next iteration follows."""
-        self._epoch = epoch
+        self._named = epoch
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose order is followed: the one that was named, less what Lightning is ahead."""
+        return self._named - self._ahead
 
     def __len__(self) -> int:
         return len(self.order(0))
@@ -83,14 +92,21 @@ class Loader:
     def __iter__(self) -> Iterator[Batch]:
         # Being a generator matters: Lightning makes the iterator before it names the epoch.
         self._drawn = 0
-        if self._resumed is not None and self._resumed["epoch"] == self._epoch:
-            self._drawn = self._resumed["drawn"]
-        self._resumed = None
+        if self._resumed is not None:
+            epoch, named, drawn = self._resumed["epoch"], self._resumed["named"], self._resumed["drawn"]
+            if named == self._named:
+                self._drawn = drawn
+            else:
+                epoch += 1
+            # Lightning 2.6, resumed at the end of an epoch, counts that epoch twice; so what was named
+            # tells a new epoch from an old one, but not which one it is.
+            self._ahead = self._named - epoch
+            self._resumed = None
         # A generator of its own keeps torch's global one, and with it dropout, as it was.
         batches = DataLoader(
             self.dataset,
             batch_size=None,
-            sampler=self.order(self._epoch)[self._drawn :],
+            sampler=self.order(self.epoch)[self._drawn :],
             num_workers=self.num_workers,
             generator=torch.Generator(),
         )
@@ -99,9 +115,9 @@ class Loader:
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch and how many of its batches were drawn."""
-        return {"epoch": self._epoch, "drawn": self._drawn}
+        """Return the epoch, the name it was given, and how many of its batches were drawn."""
+        return self._resumed or {"epoch": self.epoch, "named": self._named, "drawn": self._drawn}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Make the next iteration go on after `state`, if it is over the same epoch."""
+        """Make the next iteration go on after `state`, or with the next epoch if it is named another one."""
         self._resumed = dict(state)

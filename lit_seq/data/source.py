@@ -55,6 +55,7 @@ class Source:
                     loaded[split] = found[called]
                 elif split in self.splits:
                     loaded[split] = self._load_dataset(split=called)
+            self._check_revision(loaded)
         if "train" not in loaded:
             raise UserError(
                 f"{self} has no split train, only {', '.join(found)}; name one with splits.train."
@@ -100,8 +101,8 @@ class Source:
             )
         except ConnectionError as error:
             raise UserError(
-                f"{self} could not be loaded: it is not in the cache, and the hub cannot be reached (no network,"
-                " or HF_HUB_OFFLINE is set)."
+                f"{self} could not be loaded: it is not in the cache, and the hub cannot be reached (no"
+                " network, or HF_HUB_OFFLINE is set)."
             ) from error
         except (
             Exception
@@ -134,6 +135,19 @@ class Source:
                 f"path {self.path} does not exist; allowed are a folder, a name on the hub, or a file format"
                 " (text, csv, json, parquet, …) with data_files."
             )
+
+    def _check_revision(self, loaded: dict[Split, Any]) -> None:
+        """Refuse another revision than asked for: without the hub, `load_dataset` takes the latest it has."""
+        import datasets
+
+        if self.revision is None or not datasets.config.HF_HUB_OFFLINE:
+            return
+        for data in loaded.values():
+            if not all(self.revision in Path(file["filename"]).parts for file in data.cache_files):
+                raise UserError(
+                    f"revision {self.revision} of {self} is not the latest in the cache, and the hub cannot"
+                    " be reached; without it only the full commit of the latest is found."
+                )
 
     def _hub(self) -> AbstractContextManager[None]:
         name = self.path.removeprefix("hf://datasets/")
