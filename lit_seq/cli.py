@@ -22,12 +22,12 @@ COMMANDS = {
 USAGE = """\
 usage: lit-seq COMMAND …
 
-  fit        train one model:        lit-seq fit --model LanguageModel --data Shakespeare --trainer.max_steps 500
-  validate, test, predict            lit-seq test --ckpt_path runs/NAME/checkpoints/best.ckpt
-  sample     let a language model write:          lit-seq sample --ckpt runs/NAME/checkpoints/best.ckpt
-  sweep      train what a W&B sweep file asks for: lit-seq sweep sweeps/quickstart.yaml
-  report     compare runs:                        lit-seq report runs/quickstart
-  list       what there is to choose from:        lit-seq list cells
+  fit        train one model:                lit-seq fit --model LanguageModel --data Shakespeare
+  validate, test, predict                    lit-seq test --ckpt_path runs/NAME/checkpoints/best.ckpt
+  sample     let a language model write:     lit-seq sample --ckpt runs/NAME/checkpoints/best.ckpt
+  sweep      train what a sweep file asks:   lit-seq sweep sweeps/quickstart.yaml
+  report     compare runs:                   lit-seq report runs/quickstart
+  list       what there is to choose from:   lit-seq list cells
 
 `lit-seq COMMAND --help` says more."""
 
@@ -44,7 +44,7 @@ usage: lit-seq {command} [--config FILE] --model CLASS --data CLASS [--KEY VALUE
   --seed_everything N       seed of weights, data order and dropout (0)
   --runs_dir DIR --name NAME            the run's folder is DIR/NAME (runs/, date and time)
   --ckpt_path last|best|FILE            checkpoint to go on from, or to test
-  --checkpoint.every_seconds S          age of last.ckpt (10); also every_steps, monitor (val/loss), mode (min)
+  --checkpoint.every_seconds S          age of last.ckpt (10); also every_steps, monitor, mode
   --wandb.project P --wandb.group G --wandb.mode auto|online|offline|disabled
   --config FILE             YAML with the same keys, such as a run's config.yaml; what follows goes before it
 

@@ -176,7 +176,8 @@ def _parameters(owner: type) -> list[str]:
 
 
 def _choices(base: type) -> list[str]:
-    names = set()
+    names: set[str] = set()
+    child: type
     for child in base.__subclasses__():
         if not inspect.isabstract(child) and not child.__name__.startswith("_"):
             names.add(child.__name__)

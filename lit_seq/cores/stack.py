@@ -1,6 +1,7 @@
 """Layers of recurrent cells."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -46,16 +47,12 @@ class Stack(Core):
         self.causal = not bidirectional
         self.output_size = directions * hidden_size
         sizes = [input_size] + [self.output_size] * (layers - 1)
-        self.layers = nn.ModuleList(
-            nn.ModuleList(cell(size, hidden_size) for _ in range(directions)) for size in sizes
-        )
+        grid = [[cell(size, hidden_size) for _ in range(directions)] for size in sizes]
+        self.layers = nn.ModuleList(nn.ModuleList(layer) for layer in grid)
         self.dropout = nn.Dropout(dropout)
         self.initial = (
             nn.ParameterList(
-                torch.zeros(hidden_size)
-                for layer in self.layers
-                for one in layer
-                for _ in one.state_type._fields
+                torch.zeros(hidden_size) for layer in grid for one in layer for _ in one.state_type._fields
             )
             if learned_initial_state
             else None
@@ -64,14 +61,14 @@ class Stack(Core):
     def initial_state(self, batch: int) -> CoreState:
         """Return a cell state for each layer and direction: zero, or the learned one."""
         if self.initial is None:
-            return tuple(tuple(cell.initial_state(batch) for cell in layer) for layer in self.layers)
+            return tuple(tuple(cell.initial_state(batch) for cell in layer) for layer in self._grid())
         learned = iter(self.initial)
         return tuple(
             tuple(
                 cell.state_type(*(next(learned).expand(batch, -1) for _ in cell.state_type._fields))
                 for cell in layer
             )
-            for layer in self.layers
+            for layer in grid
         )
 
     def forward(
@@ -80,7 +77,7 @@ class Stack(Core):
         """See `Core.forward`; the state is a cell state for each layer and direction."""
         state = self.initial_state(inputs.shape[1]) if state is None else state
         final = []
-        for index, (layer, starts) in enumerate(zip(self.layers, state, strict=True)):
+        for index, (layer, starts) in enumerate(zip(self._grid(), state, strict=True)):
             if index:
                 inputs = self.dropout(inputs)
             scans = [
@@ -94,5 +91,9 @@ class Stack(Core):
     def summary(self, state: CoreState) -> Tensor:
         """Return the top layer's last outputs, of both directions, (batch, output)."""
         return torch.cat(
-            [cell.output(end) for cell, end in zip(self.layers[-1], state[-1], strict=True)], dim=-1
+            [cell.output(end) for cell, end in zip(self._grid()[-1], state[-1], strict=True)], dim=-1
         )
+
+    def _grid(self) -> list[list[Cell[Any]]]:
+        """Return the cells of each layer, by direction."""
+        return [list(cast(nn.ModuleList, layer)) for layer in self.layers]  # type: ignore[arg-type]

@@ -47,9 +47,9 @@ class LanguageModel(ManyToMany):
                 "LanguageModel needs a core that reads from left to right; a bidirectional one would see "
                 "the token that it is to predict."
             )
-        if task.vocabulary is None:
+        if self.task.vocabulary is None:
             raise UserError("LanguageModel needs data with a vocabulary, and this data has none.")
-        self.vocabulary = Vocabulary.from_dict(task.vocabulary)
+        self.vocabulary = Vocabulary.from_dict(self.task.vocabulary)
 
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return perplexity, and bits where the unit of text is a character or byte."""

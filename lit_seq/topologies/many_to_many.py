@@ -21,7 +21,7 @@ class ManyToMany(Topology):
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
     """
 
-    alignments: tuple[str, ...] = ("step",)
+    alignments = ("step",)
 
     def __init__(
         self,
@@ -34,8 +34,10 @@ class ManyToMany(Topology):
     def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
         """Return loss and metrics of one batch; `state` is where the sequences start."""
         outputs, state = self.core(self.features(batch.inputs), state, batch.lengths)
-        means, count = self.loss_and_metrics(self.head(outputs), batch.targets.transpose(0, 1), batch.lengths)
-        return Measured(means, count, state)
+        means, targets = self.loss_and_metrics(
+            self.head(outputs), batch.targets.transpose(0, 1), batch.lengths
+        )
+        return Measured(means, targets, state)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return the class or value at each step of each sequence, beside the targets."""

@@ -36,8 +36,8 @@ class ManyToOne(Topology):
     def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
         """Return loss and metrics of one batch; `state` is where the sequences start."""
         _, state = self.core(self.features(batch.inputs), state, batch.lengths)
-        means, count = self.loss_and_metrics(self.head(self.core.summary(state)), batch.targets)
-        return Measured(means, count, state)
+        means, targets = self.loss_and_metrics(self.head(self.core.summary(state)), batch.targets)
+        return Measured(means, targets, state)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return class and probability, or value, for each sequence, beside its target."""

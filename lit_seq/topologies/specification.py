@@ -27,5 +27,5 @@ def describe(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
-        f"{value!r} cannot be described in a checkpoint; give a class, or functools.partial(CLASS, name=value)."
+        f"{value!r} cannot be described in a checkpoint; give a class, or functools.partial(CLASS, …)."
     )

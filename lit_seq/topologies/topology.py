@@ -17,18 +17,24 @@ from lit_seq.data.task import Task
 from lit_seq.errors import UserError
 from lit_seq.topologies.specification import describe
 
+_TARGETS = {
+    "sequence": "one target a sequence",
+    "step": "one target a step",
+    "next": "running text, whose target is the next token",
+}
+
 
 class Measured(NamedTuple):
     """What one batch says.
 
     Attributes:
         means: metric to its mean over what was counted; "loss" among them, and only it has a gradient.
-        count: how many targets the means are over, a scalar.
+        targets: how many targets the means are over, a scalar.
         state: the core's state after the batch.
     """
 
     means: dict[str, Tensor]
-    count: Tensor
+    targets: Tensor
     state: CoreState
 
 
@@ -65,10 +71,11 @@ class Topology(L.LightningModule, ABC):
         **options: Any,
     ) -> None:
         super().__init__()
+        task = task if isinstance(task, Task) else Task(**task)
         if task.alignment not in self.alignments:
+            wanted = " or ".join(_TARGETS[one] for one in self.alignments)
             raise UserError(
-                f"{type(self).__name__} takes data with one target per {' or '.join(self.alignments)}, "
-                f"but this data has one per {task.alignment}."
+                f"{type(self).__name__} takes data with {wanted}; this data has {_TARGETS[task.alignment]}."
             )
         self.task = task
         self.embedding = (
@@ -105,7 +112,7 @@ class Topology(L.LightningModule, ABC):
         """Return what the model says of each sequence of `batch`, as plain data that a person can read."""
 
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return further metrics that are functions of means over a whole epoch."""
+        """Return further metrics that are elementwise functions of means over a whole epoch."""
         return {}
 
     def features(self, inputs: Tensor) -> Tensor:
@@ -183,7 +190,7 @@ class Topology(L.LightningModule, ABC):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip as the trainer is told, and log the gradient's norm before and after."""
-        logged = (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0
+        logged = (self.trainer.global_step + 1) % log_every(self.trainer) == 0
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if logged:
             self.log("train/gradient_norm", _norm(parameters))
@@ -212,16 +219,27 @@ class Topology(L.LightningModule, ABC):
     def _accumulate(self, batch: Batch, batch_idx: int) -> None:
         measured = self._measure_in_turn(batch, batch_idx)
         for name, mean in measured.means.items():
-            self._epoch_means[name].update(mean, measured.count)
+            self._mean(name).update(mean, measured.targets)
+
+    def _mean(self, name: str) -> MeanMetric:
+        metric = self._epoch_means[name]
+        assert isinstance(metric, MeanMetric)
+        return metric
 
     def _log_epoch_means(self, stage: str) -> None:
         means = {}
-        for name, metric in self._epoch_means.items():
+        for name in self._epoch_means:
+            metric = self._mean(name)
             if metric.update_called:
                 means[name] = metric.compute()
                 metric.reset()
         metrics = {**means, **self.derived(means)} if means else {}
         self.log_dict({f"{stage}/{name}": value for name, value in metrics.items()}, prog_bar=stage == "val")
+
+
+def log_every(trainer: L.Trainer) -> int:
+    """Return after how many steps the trainer logs."""
+    return trainer.log_every_n_steps  # type: ignore[attr-defined]
 
 
 def _norm(parameters: list[nn.Parameter]) -> Tensor:

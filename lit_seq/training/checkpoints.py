@@ -92,7 +92,7 @@ class Checkpoints(Checkpoint):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, and keep the best."""
-        if not trainer.state.fn == "fit" or trainer.sanity_checking:
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         value = trainer.callback_metrics.get(self.policy.monitor)
         if value is not None:
@@ -127,4 +127,5 @@ class Checkpoints(Checkpoint):
 def _validates_now(trainer: L.Trainer) -> bool:
     """Tell whether validation follows the training batch that is ending."""
     fetcher = trainer.fit_loop._data_fetcher
-    return bool(trainer.enable_validation and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher))
+    assert fetcher is not None
+    return trainer.enable_validation and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)

@@ -8,7 +8,7 @@ from lit_seq.training.checkpoints import Checkpoints, Interrupted
 
 
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM asks `checkpoints` to save and stop; a second one ends at once.
+    """While entered, a first SIGINT or SIGTERM makes `checkpoints` save and stop; a second one ends at once.
 
     Args:
         checkpoints: the run's checkpoint callback.

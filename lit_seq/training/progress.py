@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lit_seq.topologies.topology import log_every
+
 
 class RunProgress(ProgressBar):
     """Shows step, loss, latest validation metrics and the time left for the run.
@@ -62,7 +64,7 @@ class RunProgress(ProgressBar):
         """Move the bar; the loss is read from the device only as often as metrics are logged."""
         if self._progress is None:
             return
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % log_every(trainer) == 0:
             loss = trainer.callback_metrics.get("loss")
             self._loss = "" if loss is None else f"loss {loss.item():.4g}"
         shown = "  ".join(part for part in (self._loss, self._validation) if part)

@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_seq.run_folder import Status
+from lit_seq.run_folder import State, Status
 from lit_seq.training.metrics_file import MetricsFile
 
 
@@ -69,8 +69,14 @@ class Record(L.Callback):
         self._check(trainer)
         self.status.step = trainer.global_step
 
+    def end(self, trainer: L.Trainer) -> tuple[State, str | None]:
+        """Return the state of a run whose training ended by itself, and the reason if it ended early."""
+        if trainer.should_stop and trainer.global_step != self.status.max_steps:
+            return "stopped", f"stopped early at step {trainer.global_step}"
+        return "finished", None
+
     @rank_zero_only
-    def write(self, state: Any, step: int | None = None, reason: str | None = None) -> None:
+    def write(self, state: State, step: int | None = None, reason: str | None = None) -> None:
         """Replace status.json."""
         self.status.state, self.status.reason = state, reason
         self.status.step = self.status.step if step is None else step

@@ -1,8 +1,6 @@
 """`lit-seq fit`, `validate`, `test` and `predict`: a run in its folder."""
 
 import logging
-import os
-import secrets
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,20 +11,20 @@ from typing import Any
 
 import lightning as L
 import yaml
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_seq.checkpoint_file import class_path, read_checkpoint
 from lit_seq.configuration import CommandLine
 from lit_seq.errors import UserError
-from lit_seq.run_folder import Status, replacing
-from lit_seq.training.checkpoints import Checkpoints, Interrupted
+from lit_seq.run_folder import State
+from lit_seq.training.checkpoints import Interrupted
 from lit_seq.training.interruption import Interruption
 from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.predictions import PredictionsFile
 from lit_seq.training.progress import RunProgress
-from lit_seq.training.record import Diverged, Record
-from lit_seq.training.samples import TextSamples
-from lit_seq.training.wandb_run import WandbRun
+from lit_seq.training.record import Diverged
+from lit_seq.training.recording import Recording, disk_errors
 
 NAMED = ("last", "best")
 """Checkpoints that `--ckpt_path` takes by name, from the run's own folder."""
@@ -59,7 +57,8 @@ class Run(CommandLine):
         if self.subcommand == "fit":
             if begun and path is None:
                 raise UserError(
-                    f"{self.folder} holds a run already; go on with it by --ckpt_path last, or give another --name."
+                    f"{self.folder} holds a run already; go on with it by --ckpt_path last, "
+                    "or give another --name."
                 )
             if named and not begun:
                 raise UserError(f"There is no run to go on with in {self.folder}.")
@@ -80,72 +79,44 @@ class Run(CommandLine):
         """Build data, model and trainer."""
         try:
             super().instantiate_classes()
-        except (ValueError, MisconfigurationException) as error:
-            raise UserError(" ".join(str(error).split())) from error
+        except (UserError, ValueError, MisconfigurationException) as error:
+            raise UserError(" ".join(str(_origin(error)).split())) from error
         if self.checkpoint is not None:
             self._check_model()
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Give the trainer our loggers and callbacks besides the user's."""
         options = self.config[self.subcommand]
-        resume_after = None
-        if self.checkpoint is not None:
-            resume_after = self.checkpoint["global_step"] - 1 if self.subcommand == "fit" else sys.maxsize
-        self.metrics = MetricsFile(self.folder, resume_after)
-        self.wandb_run: WandbRun | None = None
+        loggers: list[Logger] = []
         callbacks: list[L.Callback] = []
         if self.subcommand == "fit":
-            exists = (self.folder / "status.json").exists()
-            status = Status.read(self.folder) if exists else Status()
-            status.seed = options.seed_everything
-            status.wandb_run_id = (
-                status.wandb_run_id or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
-            )
-            if options.wandb.mode != "disabled":
-                settings = self.config_init[self.subcommand].wandb
-                config = {**self._plain_config(), **status.overrides}
-                self.wandb_run = WandbRun(self.folder, settings, status.wandb_run_id, config)
-            self.record = Record(self.folder, status, self.metrics)
-            policy = self.config_init[self.subcommand].checkpoint
-            self.checkpoints = Checkpoints(self.folder, policy, self.metrics)
-            callbacks = [self.record, TextSamples(self.folder, self.wandb_run), self.checkpoints]
-        if self.subcommand == "predict":
+            self.recording = self._record()
+            loggers, callbacks = self.recording.loggers, self.recording.callbacks
+            if options.trainer.enable_progress_bar is not False:
+                callbacks = [*callbacks, RunProgress()]
+        elif self.subcommand == "predict":
             callbacks = [PredictionsFile(self.folder / "predictions.jsonl")]
-        if options.trainer.enable_progress_bar is not False and self.subcommand == "fit":
-            callbacks.append(RunProgress())
+        else:
+            loggers = [MetricsFile(self.folder, resume_after=sys.maxsize)]
         trainer = self._get(self.config_init, "trainer")
-        own = trainer.get("logger")
-        loggers = [self.metrics, *([self.wandb_run] if self.wandb_run else [])]
-        loggers += (
-            own if isinstance(own, list) else [own] if isinstance(own, L.pytorch.loggers.Logger) else []
-        )
-        trainer = {
-            **trainer,
-            "logger": loggers,
-            "default_root_dir": trainer.default_root_dir or self.folder,
-            **kwargs,
-        }
+        own = trainer.logger if isinstance(trainer.logger, list) else [trainer.logger]
+        loggers = [*loggers, *(logger for logger in own if isinstance(logger, Logger))]
+        root = trainer.default_root_dir or self.folder
+        trainer = {**trainer, "logger": loggers, "default_root_dir": root, **kwargs}
         return self._instantiate_trainer(trainer, callbacks)
 
     def fit(self, model: L.LightningModule, **kwargs: Any) -> None:
         """Train, and leave the reason behind if it does not come to its end."""
-        with _disk_errors(self.folder):
-            if not (self.folder / "config.yaml").exists():
-                with replacing(self.folder / "config.yaml") as file:
-                    yaml.safe_dump(self._plain_config(), file, sort_keys=False)
-            self.record.write("running")
+        recording = self.recording
         parameters = sum(parameter.numel() for parameter in model.parameters())
         print(f"{type(model).__name__}, {parameters:,} parameters, in {self.folder}", file=sys.stderr)
-        state, reason = "failed", None
+        state: State = "failed"
+        reason = None
         try:
-            with _disk_errors(self.folder), Interruption(self.checkpoints):
-                if self.wandb_run:
-                    _ = self.wandb_run.experiment
+            with disk_errors(self.folder), Interruption(recording.checkpoints):
+                recording.begin()
                 self.trainer.fit(model, **{**kwargs, "weights_only": True})
-            if self.trainer.should_stop and self.record.status.step != self.record.status.max_steps:
-                state, reason = "stopped", f"stopped early at step {self.record.status.step}"
-            else:
-                state = "finished"
+            state, reason = recording.record.end(self.trainer)
         except Interrupted as interruption:
             state, reason = "running", str(interruption)
             raise
@@ -156,7 +127,8 @@ class Run(CommandLine):
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
             raise
         finally:
-            self._finish(state, reason)
+            if (self.folder / "config.yaml").exists():
+                recording.finish(state, reason)
 
     def validate(self, model: L.LightningModule, **kwargs: Any) -> None:
         """Evaluate the checkpoint on the validation data."""
@@ -172,16 +144,16 @@ class Run(CommandLine):
         self.trainer.predict(model, return_predictions=False, **{**kwargs, "weights_only": True})
         print(f"Predictions are in {self.folder / 'predictions.jsonl'}")
 
-    def _finish(self, state: Any, reason: str | None) -> None:
-        with _disk_errors(self.folder):
-            self.metrics.flush()
-            self.record.write(state, reason=reason)
-        if self.wandb_run:
-            self.wandb_run.exit_code = 0 if state in ("finished", "stopped") else 1
-            self.wandb_run.close()
-        value = self.metrics.latest.get(self.checkpoints.policy.monitor)
-        figure = "" if value is None else f", {self.checkpoints.policy.monitor} {value:.4g}"
-        print(f"{state}{f' ({reason})' if reason else ''}{figure}: {self.folder}", file=sys.stderr)
+    def _record(self) -> Recording:
+        options = self.config_init[self.subcommand]
+        return Recording(
+            self.folder,
+            self._plain_config(),
+            options.seed_everything,
+            options.wandb,
+            options.checkpoint,
+            None if self.checkpoint is None else self.checkpoint["global_step"] - 1,
+        )
 
     def _plain_config(self) -> dict[str, Any]:
         dumped = self._parser(self.subcommand).dump(self.config[self.subcommand], skip_none=False)
@@ -216,7 +188,7 @@ class Run(CommandLine):
 
 def run(arguments: Sequence[str]) -> None:
     """Run `lit-seq fit`, `validate`, `test` or `predict`; see `Run` for what it raises."""
-    with _quiet():
+    with quiet():
         Run(_with_own_config(arguments))
 
 
@@ -237,19 +209,15 @@ def _with_own_config(arguments: Sequence[str]) -> list[str]:
     return [arguments[0], f"--config={config}", *arguments[1:]] if config.is_file() else list(arguments)
 
 
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Say in one sentence that the disk is full or the folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or (error.filename is None and error.strerror is None):
-            raise
-        raise UserError(f"{error.filename or folder} cannot be written or read: {error.strerror}.") from error
+def _origin(error: BaseException) -> BaseException:
+    """Return what was raised first: the parser wraps exceptions of the classes that it builds."""
+    while not isinstance(error, UserError) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what Lightning says about itself."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]

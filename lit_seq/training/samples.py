@@ -8,7 +8,6 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_seq.errors import UserError
 from lit_seq.run_folder import replacing
 from lit_seq.topologies import LanguageModel
 from lit_seq.training.wandb_run import WandbRun
@@ -54,12 +53,9 @@ class TextSamples(L.Callback):
     @rank_zero_only
     def _write(self, model: LanguageModel, moment: str, step: int) -> None:
         symbols = model.vocabulary.symbols
-        prime = "\n" if "\n" in symbols else model.vocabulary.decode(torch.tensor([len(symbols) - 1]))
-        try:
-            generator = torch.Generator().manual_seed(0)
-            text = model.sample(prime, self._length, self._temperature, generator)
-        except (UserError, RuntimeError) as error:
-            text = f"(no text: {error})"
+        prime = "\n" if not symbols or "\n" in symbols else symbols[1]
+        generator = torch.Generator().manual_seed(0)
+        text = model.sample(prime, self._length, self._temperature, generator)
         sample = {
             "step": step,
             "moment": moment,

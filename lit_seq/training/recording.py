@@ -1,0 +1,101 @@
+"""What a trial leaves behind while it trains: metrics, status, checkpoints, texts and its W&B run."""
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+
+from lit_seq.errors import UserError
+from lit_seq.run_folder import State, Status, replacing
+from lit_seq.training.checkpoints import CheckpointPolicy, Checkpoints
+from lit_seq.training.metrics_file import MetricsFile
+from lit_seq.training.record import Record
+from lit_seq.training.samples import TextSamples
+from lit_seq.training.wandb_run import Wandb, WandbRun
+
+
+class Recording:
+    """All that is kept of one trial, in its run folder and at W&B.
+
+    Args:
+        folder: the run folder; a status.json there is continued.
+        config: the full configuration, as plain data.
+        seed: the run's seed.
+        wandb: where the run is mirrored.
+        policy: when checkpoints are written.
+        resume_after: the last step that a resumed run keeps; None for a new one.
+
+    Attributes:
+        loggers: where metrics go.
+        callbacks: what Lightning calls, and whose state is part of a checkpoint.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        seed: int,
+        wandb: Wandb,
+        policy: CheckpointPolicy,
+        resume_after: int | None,
+    ) -> None:
+        self.folder, self._config = folder, config
+        status = Status.read(folder) if (folder / "status.json").exists() else Status()
+        status.seed = seed
+        status.wandb_run_id = status.wandb_run_id or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
+        with disk_errors(folder):
+            self.metrics = MetricsFile(folder, resume_after)
+        self.wandb_run = (
+            None
+            if wandb.mode == "disabled"
+            else WandbRun(folder, wandb, status.wandb_run_id, {**config, **status.overrides})
+        )
+        self.record = Record(folder, status, self.metrics)
+        self.samples = TextSamples(folder, self.wandb_run)
+        self.checkpoints = Checkpoints(folder, policy, self.metrics)
+        self.loggers = [self.metrics, *([self.wandb_run] if self.wandb_run else [])]
+        self.callbacks: list[L.Callback] = [self.record, self.samples, self.checkpoints]
+
+    def begin(self) -> None:
+        """Write config.yaml and status.json, and start the W&B run."""
+        with disk_errors(self.folder):
+            if not (self.folder / "config.yaml").exists():
+                with replacing(self.folder / "config.yaml") as file:
+                    yaml.safe_dump(self._config, file, sort_keys=False)
+            self.record.write("running")
+        if self.wandb_run:
+            _ = self.wandb_run.experiment
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        """Add a row to metrics.csv and to the W&B run."""
+        for logger in self.loggers:
+            logger.log_metrics(metrics, step)
+
+    def finish(self, state: State, reason: str | None = None) -> None:
+        """Write what is left, and end the W&B run; a trial that "running" is finished with can be resumed."""
+        with disk_errors(self.folder):
+            self.metrics.flush()
+            self.record.write(state, reason=reason)
+        if self.wandb_run:
+            self.wandb_run.exit_code = 0 if state in ("finished", "stopped") else 1
+            self.wandb_run.close()
+        name = self.checkpoints.policy.monitor
+        figure = f", {name} {self.metrics.latest[name]:.4g}" if name in self.metrics.latest else ""
+        print(f"{state}{f' ({reason})' if reason else ''}{figure}: {self.folder}", file=sys.stderr)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Say in one sentence that the disk is full or the folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise UserError(f"{error.filename or folder} cannot be written or read: {error.strerror}.") from error
