@@ -68,7 +68,7 @@ class Stack(Core):
                 cell.state_type(*(next(learned).expand(batch, -1) for _ in cell.state_type._fields))
                 for cell in layer
             )
-            for layer in grid
+            for layer in self._grid()
         )
 
     def forward(
