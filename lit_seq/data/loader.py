@@ -55,7 +55,7 @@ class Loader:
     because Lightning rebuilds those with samplers of its own and warns that they have no workers.
 
     Args:
-        dataset: gives a `Batch` for a key of `order`.
+        batches: gives a `Batch` for a key of `order`.
         order: keys of the batches of an epoch.
         num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
     """
@@ -63,8 +63,8 @@ class Loader:
     batch_sampler = None
     """Lightning asks a loader with a `sampler` for it."""
 
-    def __init__(self, dataset: Dataset[Batch], order: Order, num_workers: int = 0) -> None:
-        self.dataset = dataset
+    def __init__(self, batches: Dataset[Batch], order: Order, num_workers: int = 0) -> None:
+        self.batches = batches
         self.order = order
         self.num_workers = num_workers
         self._named = 0
@@ -103,14 +103,14 @@ class Loader:
             self._ahead = self._named - epoch
             self._resumed = None
         # A generator of its own keeps torch's global one, and with it dropout, as it was.
-        batches = DataLoader(
-            self.dataset,
+        drawing = DataLoader(
+            self.batches,
             batch_size=None,
             sampler=self.order(self.epoch)[self._drawn :],
             num_workers=self.num_workers,
             generator=torch.Generator(),
         )
-        for batch in batches:
+        for batch in drawing:
             self._drawn += 1
             yield batch
 

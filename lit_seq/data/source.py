@@ -170,6 +170,6 @@ def _reason(error: BaseException) -> str:
     """Return the first line of what is at the bottom of `error`."""
     while error.__cause__ is not None:
         error = error.__cause__
-    if type(error).__name__ == "SchemaInferenceError":
+    if type(error).__name__ == "SchemaInferenceError" or "corresponds to no data" in str(error):
         return "it is empty"
     return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

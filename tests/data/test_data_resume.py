@@ -113,6 +113,16 @@ def test_resumes_at_the_next_batch(name, schedule, request, tmp_path):
         assert_goes_on(checkpoint, whole, data, schedule)
 
 
+def test_other_ways_of_the_trainer(tmp_path):
+    module = fit(adding, max_steps=7, overfit_batches=2)
+    assert [i for i, _, _ in module.trained] == [0, 1, 0, 1, 0, 1, 0]
+    module = fit(adding, max_steps=7, limit_val_batches=1)
+    assert [step for step, _ in module.validated] == [5]
+    module = fit(lambda: AddingProblem(length=3, validation_size=0, train_batches=2), max_epochs=2)
+    assert len(module.trained) == 4
+    assert module.validated == []
+
+
 def test_resumes_what_was_resumed(tmp_path):
     schedule = {"max_steps": 13}
     whole = fit(adding, saving(tmp_path / "0"), **schedule)
