@@ -1,0 +1,137 @@
+"""The answer in a sentence or two, drawn from the table and from nothing else."""
+
+from collections.abc import Sequence
+
+from lit_seq.report.plan import Goal
+from lit_seq.report.statistics import Difference
+from lit_seq.report.table import Row
+from lit_seq.report.wording import alike, count, listing, metric_words, number
+
+
+def answer(rows: Sequence[Row], metric: str, goal: Goal) -> str:
+    """Say which configuration is best, by how much, and whether that can be told from chance.
+
+    Args:
+        rows: the table, best mean first.
+        metric: the metric that decides.
+        goal: which way is better.
+    """
+    ranked = [row for row in rows if row.mean is not None]
+    what = metric_words(metric)
+    if not ranked:
+        best = rows[0] if rows else None
+        so_far = (
+            f" The best {what} so far is {number(best.so_far)} ({_called(best)})."
+            if best is not None and best.so_far is not None
+            else ""
+        )
+        return f"No trial has finished, so there is nothing to compare yet.{so_far}"
+    leader = ranked[0]
+    if len(ranked) == 1:
+        alone = "It is the only configuration with a finished trial." if len(rows) > 1 else ""
+        sentences = [f"{_called(leader)} reaches {what} {_value(leader)}.", alone, _caveats([leader])]
+    else:
+        sentences = [_lead(ranked, what, goal), _behind(ranked, goal), _caveats(ranked[:2])]
+    return " ".join(filter(None, sentences))
+
+
+def _lead(ranked: Sequence[Row], what: str, goal: Goal) -> str:
+    leader, second = ranked[:2]
+    gap = second.difference
+    assert gap is not None
+    if _clearly_worse(gap, goal):
+        side = "below" if goal == "minimize" else "above"
+        return (
+            f"{_called(leader)} is best: {what} {_value(leader)}, "
+            f"{_size(gap)} {side} {_called(second)}, the next {_basis(gap)}."
+        )
+    extreme = "lowest" if goal == "minimize" else "highest"
+    start = f"{_called(leader)} has the {extreme} {what}, {_value(leader)}, but "
+    if gap.interval is None:
+        return (
+            f"{start}whether it beats {_called(second)} cannot be told: the difference is {_size(gap)}, "
+            "and seeds are too few for an interval."
+        )
+    if gap.told_apart:
+        return (
+            f"{start}over the seeds that both have, {_called(second)} is ahead by {_size(gap)} {_basis(gap)}."
+        )
+    return (
+        f"{start}cannot be told apart from {_called(second)}: "
+        f"the difference is {_size(gap)} {_basis(gap)}, which includes zero."
+    )
+
+
+def _behind(ranked: Sequence[Row], goal: Goal) -> str:
+    """Name the further configurations that are worse than the best by more than chance."""
+    leader, others = ranked[0], ranked[2:]
+    behind = [(row, gap) for row in others if (gap := row.difference) and _clearly_worse(gap, goal)]
+    if not behind:
+        return ""
+    if len(others) > 4:
+        which = f"All {len(others)}" if len(others) == len(behind) else f"{len(behind)} of the {len(others)}"
+        return (
+            f"{which} further configurations are worse than {leader.label} by an interval that excludes zero "
+            f"(not corrected for {len(others)} comparisons)."
+        )
+    parts = [f"{_called(row)}, by {_size(gap)} ({_range(gap)})" for row, gap in behind]
+    return f"Clearly behind {leader.label}: {'; '.join(parts)}."
+
+
+def _clearly_worse(gap: Difference, goal: Goal) -> bool:
+    """Whether a configuration is worse than the best by more than chance.
+
+    The best has the best mean over its own seeds; over common seeds it may be the other way round.
+    """
+    return gap.told_apart and (gap.mean > 0) == (goal == "minimize")
+
+
+def _caveats(rows: Sequence[Row]) -> str:
+    """Say what weakens a statement about `rows`."""
+    sentences = []
+    for row in rows:
+        lost = {state: n for state, n in row.states.items() if state != "finished"}
+        silent = row.states.get("finished", 0) - row.counted
+        if row.counted < row.trials:
+            why = [f"{n} {state}" for state, n in lost.items()]
+            why += [f"{silent} finished without logging it"] if silent else []
+            sentences.append(
+                f"{_called(row)} counts {row.counted} of {count(row.trials, 'trial')} ({listing(why)})."
+            )
+    fewest = min(row.counted for row in rows)
+    if fewest == 1:
+        sentences.append("One seed says nothing about chance: repeat with at least five.")
+    elif fewest == 2:
+        sentences.append("Two seeds are weak evidence: repeat with at least five.")
+    return " ".join(sentences)
+
+
+def _called(row: Row) -> str:
+    return row.label if row.settings is None else f"{row.label} (at {row.settings}, best of {row.tried})"
+
+
+def _value(row: Row) -> str:
+    if row.interval is None:
+        return f"{number(row.mean)} (one seed, so no interval)"
+    return (
+        f"{number(row.mean)} (mean of {row.counted} {'trials' if None in row.seeds else 'seeds'}, "
+        f"95 % interval {number(row.interval.low)} to {number(row.interval.high)})"
+    )
+
+
+def _size(gap: Difference) -> str:
+    if gap.interval is None:
+        return number(abs(gap.mean), 3)
+    return alike([abs(gap.mean)], gap.interval.high - gap.mean)[0]
+
+
+def _range(gap: Difference) -> str:
+    """Write the interval of the size of the difference."""
+    assert gap.interval is not None
+    edges = sorted(edge if gap.mean >= 0 else -edge for edge in gap.interval)
+    return " to ".join(alike(edges, gap.interval.high - gap.mean))
+
+
+def _basis(gap: Difference) -> str:
+    how = f"paired over {gap.n} common seeds" if gap.paired else "seeds not paired"
+    return f"(95 % interval {_range(gap)}, {how})"

@@ -1,0 +1,127 @@
+"""The report as Markdown: the answer and the tables, for a README."""
+
+import html
+import re
+from collections.abc import Sequence
+
+from lit_seq.report import captions
+from lit_seq.report.document import Document
+from lit_seq.report.table import Row
+from lit_seq.report.trials import Texts
+from lit_seq.report.wording import duration, metric_name, number
+
+TEXTS = 3
+LONGEST_TEXT = 600
+
+
+def markdown(document: Document) -> str:
+    """Return the text; learning curves are left to the HTML file."""
+    writers = {
+        "answer": _answer,
+        "table": _comparison,
+        "samples": _samples,
+        "trials": _trials,
+        "reproduce": _reproduce,
+    }
+    blocks = [f"# {escape(document.title)}"]
+    if document.question:
+        blocks.append(f"*{escape(document.question)}*")
+    for section in document.sections:
+        blocks += writers[section](document) if section in writers else []
+    return "\n\n".join(blocks) + "\n"
+
+
+def escape(text: object) -> str:
+    """Make text that comes from data safe in a line or a cell of a table."""
+    safe = html.escape(" ".join(str(text).split()), quote=False)
+    return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", safe)
+
+
+def _answer(document: Document) -> list[str]:
+    return [f"**{escape(document.answer)}**", escape(captions.progress(document))]
+
+
+def _comparison(document: Document) -> list[str]:
+    header = [
+        "Configuration",
+        f"{escape(metric_name(document.metric))}: mean [95 % interval]",
+        "Difference from the best [95 %]",
+        "Trials that count",
+        "Best",
+        "At the end",
+        "Time a trial",
+        "Steps a second",
+    ]
+    rows = [_cells(row) for row in document.rows]
+    return ["## Comparison", _table(header, rows), escape(captions.comparison(document))] if rows else []
+
+
+def _cells(row: Row) -> list[str]:
+    name = escape(row.label)
+    if row.settings is not None:
+        name += f" (best of {row.tried}: {escape(row.settings)})"
+    interval = f" [{number(row.interval.low)}, {number(row.interval.high)}]" if row.interval else ""
+    gap = row.difference
+    difference = "–" if gap is None else captions.signed(gap)
+    if gap is not None and gap.interval is not None:
+        difference += f" [{', '.join(captions.edges(gap))}]"
+    warning = f" ({row.warning})" if row.warning else ""
+    return [
+        name,
+        number(row.mean) + interval + warning,
+        difference,
+        f"{row.counted} of {row.trials}",
+        number(row.best) if row.so_far is None else f"{number(row.so_far)} so far",
+        number(row.final),
+        duration(row.seconds),
+        number(row.steps_per_second, 3),
+    ]
+
+
+def _samples(document: Document) -> list[str]:
+    blocks = [block for texts in document.texts[:TEXTS] for block in _last_text(texts)]
+    return ["## Text at the end of training", *blocks] if blocks else []
+
+
+def _last_text(texts: Texts) -> list[str]:
+    last = texts.samples[-1]
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", last.text)), default=0))
+    return [
+        f"{escape(texts.label)}, step {last.step:,}:",
+        f"{fence}text\n{last.text[:LONGEST_TEXT].strip()}\n{fence}",
+    ]
+
+
+def _trials(document: Document) -> list[str]:
+    others = [trial for trial in document.trials if not trial.counts]
+    blocks = [f"- {escape(note)}" for note in document.notes]
+    if others:
+        header = ["Trial", "Configuration", "Seed", "State", "Step", "Reason"]
+        rows = [
+            [
+                escape(trial.name),
+                escape(trial.label),
+                "–" if trial.seed is None else str(trial.seed),
+                trial.state,
+                f"{trial.step:,}" + (f" of {trial.max_steps:,}" if trial.max_steps else ""),
+                escape(trial.reason or "–"),
+            ]
+            for trial in others
+        ]
+        return ["## Trials that do not count", _table(header, rows), *(["\n".join(blocks)] if blocks else [])]
+    return ["## Notes", "\n".join(blocks)] if blocks else []
+
+
+def _reproduce(document: Document) -> list[str]:
+    lines = []
+    for source in document.sources:
+        for key, texts in captions.environment(source.environment):
+            lines.append(f"- {escape(key)}: {escape(', '.join(texts))}")
+    if document.wandb_groups:
+        lines.append(f"- W&amp;B group: {escape(', '.join(document.wandb_groups))}")
+    return ["## How to reproduce", "\n".join(lines)] if lines else []
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

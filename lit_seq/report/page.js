@@ -1,0 +1,107 @@
+"use strict";
+(() => {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const state = {};
+
+  const theme = (print) => dark.matches && !print
+    ? { ink: "#e6e9ed", line: "#343a42", page: "#16181d" }
+    : { ink: "#1b1f24", line: "#dfe3e8", page: "#ffffff" };
+
+  function layout(name, box, print) {
+    const { layout: own, rows } = figures[name];
+    const { ink, line, page } = theme(print);
+    const width = print ? 660 : box.clientWidth;
+    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, ticks: "", exponentformat: "power" };
+    const entries = own.showlegend ? rows : 0;
+    const height = name === "intervals" ? 110 + (rows > 10 ? 28 : 44) * rows : (width < 480 ? 320 : 400) + 22 * Math.ceil(entries / (width < 480 ? 1.5 : 3));
+    const merged = {
+      ...own, width, height,
+      font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", size: 13, color: ink },
+      paper_bgcolor: page, plot_bgcolor: page,
+      margin: { l: 48, r: 12, t: 12, b: 44 },
+      hoverlabel: { namelength: -1, font: { size: 13 } },
+      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemwidth: 40 },
+      dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+      xaxis: { ...axis, ...own.xaxis },
+      yaxis: { ...axis, ...own.yaxis },
+    };
+    const chosen = state[name];
+    if (chosen.log !== undefined) {
+      merged.yaxis.type = chosen.log ? "log" : "linear";
+      if (own.yaxis.range && chosen.log !== (own.yaxis.type === "log")) {
+        const [low, high] = own.yaxis.range;
+        merged.yaxis.range = chosen.log ? [Math.log10(Math.max(low, high / 1e4)), Math.log10(high)] : [10 ** low, 10 ** high];
+      }
+    }
+    if (chosen.seconds) merged.xaxis = { ...merged.xaxis, title: { text: "Training time (s)" } };
+    return merged;
+  }
+
+  function draw(name, print = false) {
+    const box = document.getElementById(name);
+    if (!box) return;
+    const { data, seconds } = figures[name];
+    const traces = state[name].seconds ? data.map((trace, i) => ({ ...trace, x: seconds[i] })) : data;
+    Plotly.react(box, traces, layout(name, box, print), {
+      displayModeBar: false,
+    });
+  }
+
+  const drawAll = (print) => Object.keys(figures).forEach((name) => draw(name, print));
+
+  for (const name of Object.keys(figures)) state[name] = {};
+  for (const button of document.querySelectorAll(".choices button")) {
+    const name = button.parentElement.dataset.for, choice = button.dataset.choice;
+    if (choice === "save") {
+      button.addEventListener("click", () => Plotly.downloadImage(name, { format: "png", scale: 3, filename: name }));
+      continue;
+    }
+    const press = (on) => button.setAttribute("aria-pressed", String(on));
+    if (choice === "log") press(figures[name].layout.yaxis.type === "log");
+    button.addEventListener("click", () => {
+      state[name][choice] = button.getAttribute("aria-pressed") !== "true";
+      press(state[name][choice]);
+      draw(name);
+    });
+  }
+
+  for (const button of document.querySelectorAll(".sort")) {
+    button.addEventListener("click", () => {
+      const header = button.parentElement, column = header.cellIndex;
+      const body = header.closest("table").tBodies[0];
+      const direction = header.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      const value = (row) => {
+        const cell = row.cells[column];
+        if (!cell.classList.contains("number")) return cell.textContent.trim();
+        return cell.dataset.value ? Number(cell.dataset.value) : NaN;
+      };
+      const compare = (a, b) => {
+        const [x, y] = [value(a), value(b)];
+        if (typeof x === "string") return direction * x.localeCompare(y, undefined, { numeric: true });
+        if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+        return direction * (x - y);
+      };
+      for (const other of header.parentElement.cells) other.removeAttribute("aria-sort");
+      header.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
+      body.append(...[...body.rows].sort(compare));
+    });
+  }
+
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth !== width) { width = innerWidth; drawAll(); }
+  });
+  dark.addEventListener("change", () => drawAll());
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const details of opened) details.open = true;
+    drawAll(true);
+  });
+  addEventListener("afterprint", () => {
+    for (const details of opened) details.open = false;
+    drawAll();
+  });
+  drawAll();
+})();

@@ -1,0 +1,89 @@
+"""The report as one HTML file that needs no network."""
+
+import base64
+import hashlib
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lit_seq.report import captions
+from lit_seq.report.document import Document
+from lit_seq.report.figures import intervals, learning_curves
+from lit_seq.report.plain import plain
+from lit_seq.report.style import styles
+from lit_seq.report.wording import count, duration, listing, metric_name, number
+
+TEXTS = 6
+"""Configurations whose texts are shown."""
+
+LONGEST_TEXT = 1500
+
+
+def page(document: Document, folder: Path) -> str:
+    """Return the HTML.
+
+    Args:
+        document: what to show.
+        folder: where the file will lie, for links to run folders.
+    """
+    import jinja2
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    resources = files("lit_seq.report")
+    plotly, script = get_plotlyjs(), (resources / "page.js").read_text(encoding="utf-8")
+    own = dict(zip((row.label for row in document.rows), styles(len(document.rows)), strict=True))
+    figures = {f"curves-{index}": learning_curves(panel, own) for index, panel in enumerate(document.panels)}
+    if (chart := intervals(document.rows, document.metric, own)) is not None:
+        figures["intervals"] = chart
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: (resources / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "number": number,
+        "duration": duration,
+        "listing": listing,
+        "metric_name": metric_name,
+        "count": count,
+        "quoted": lambda text: json.dumps(text, ensure_ascii=False),
+    }
+
+    def link(target: Path) -> str:
+        return quote(Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()) + "/"
+
+    return environment.get_template("page.html.j2").render(
+        document=document,
+        captions=captions,
+        styles=own,
+        figures=figures,
+        data=plain(figures),
+        moments=_moments(document),
+        link=link,
+        longest_text=LONGEST_TEXT,
+        shown_texts=TEXTS,
+        plotly=Markup(plotly),
+        script=Markup(script),
+        css=Markup((resources / "page.css").read_text(encoding="utf-8")),
+        policy=f"default-src 'none'; script-src {_hash(plotly)} {_hash(script)}; style-src 'unsafe-inline'; "
+        "img-src data: blob:",
+    )
+
+
+def _moments(document: Document) -> list[tuple[str, list[Any]]]:
+    """Return, by moment of training, the texts of the configurations shown, None where one is missing."""
+    shown = document.texts[:TEXTS]
+    order = dict.fromkeys(sample.moment for texts in shown for sample in texts.samples)
+    by_moment = [{sample.moment: sample for sample in texts.samples} for texts in shown]
+    return [(moment, [one.get(moment) for one in by_moment]) for moment in order]
+
+
+def _hash(script: str) -> str:
+    """Return the source expression by which the page's policy allows this script and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

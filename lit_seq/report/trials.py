@@ -1,0 +1,118 @@
+"""The list of trials, and the texts that some of them wrote."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lit_seq.report.configurations import Configuration
+from lit_seq.report.plan import Goal
+from lit_seq.report.read import Run, Sample
+from lit_seq.report.score import Score
+from lit_seq.report.table import steps_per_second
+
+
+@dataclass
+class Trial:
+    """One line of the list of trials.
+
+    Attributes:
+        name: the folder's name, with the sweep's where there are several sweeps.
+        folder: the run folder.
+        label: the configuration it belongs to.
+        seed: its seed.
+        state: its state.
+        reason: why it is there.
+        counts: whether it is in its configuration's mean.
+        step: optimiser steps done.
+        max_steps: optimiser steps asked for.
+        score: the metric's best and final value; None where it was never a number.
+        seconds: training time.
+        steps_per_second: optimiser steps per second of training.
+        wandb_run_id: id of the W&B run that mirrors it.
+    """
+
+    name: str
+    folder: Path
+    label: str
+    seed: int | None
+    state: str
+    reason: str | None
+    counts: bool
+    step: int
+    max_steps: int | None
+    score: Score | None
+    seconds: float
+    steps_per_second: float | None
+    wandb_run_id: str | None
+
+
+@dataclass
+class Texts:
+    """What the best trial of a configuration wrote, by time.
+
+    Attributes:
+        label: the configuration.
+        trial: name of the trial.
+        seed: its seed.
+        samples: the last text of each moment.
+    """
+
+    label: str
+    trial: str
+    seed: int | None
+    samples: list[Sample]
+
+
+def trials(
+    runs: Sequence[Run],
+    configurations: Sequence[Configuration],
+    scores: Mapping[int, Score],
+    counted: set[int],
+    metric: str,
+) -> list[Trial]:
+    """List all runs, in the order in which they were read."""
+    labels = {id(run): c.label for c in configurations for run in c.runs}
+    listed = []
+    for run in runs:
+        status = run.status
+        reason = status.reason
+        if status.state == "finished" and id(run) not in scores:
+            reason = f"It finished, but never logged a number as {metric}."
+        listed.append(
+            Trial(
+                name=run.name,
+                folder=run.folder,
+                label=labels.get(id(run), "unknown"),
+                seed=run.seed,
+                state=status.state,
+                reason=reason,
+                counts=id(run) in counted,
+                step=status.step,
+                max_steps=status.max_steps,
+                score=scores.get(id(run)),
+                seconds=status.seconds,
+                steps_per_second=steps_per_second(run),
+                wandb_run_id=status.wandb_run_id,
+            )
+        )
+    return listed
+
+
+def texts(
+    configuration: Configuration, scores: Mapping[int, Score], counted: set[int], goal: Goal
+) -> Texts | None:
+    """Return the texts of the configuration's best trial that wrote any, a finished one if possible."""
+    sign = 1 if goal == "minimize" else -1
+
+    def rank(run: Run) -> tuple[bool, bool, float]:
+        known = scores.get(id(run))
+        return id(run) not in counted, known is None, 0.0 if known is None else sign * known.best
+
+    writers = [run for run in configuration.runs if run.samples]
+    if not writers:
+        return None
+    run = min(writers, key=rank)
+    last = {sample.moment or str(sample.step): sample for sample in run.samples}
+    return Texts(
+        configuration.label, run.name, run.seed, sorted(last.values(), key=lambda sample: sample.step)
+    )

@@ -1,0 +1,63 @@
+"""Numbers and names as a person reads them."""
+
+import math
+from collections.abc import Sequence
+
+_STAGES = {"train": "Training", "val": "Validation", "test": "Test"}
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Write `value` with `digits` significant digits; a dash for None."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    text = f"{value:#.{digits}g}".removesuffix(".")
+    if abs(value) >= 10**digits and "e" in text and abs(value) < 1e7:
+        text = f"{value:.0f}"
+    return text.replace("-", "−")
+
+
+def alike(values: Sequence[float], spread: float) -> list[str]:
+    """Write values with the same decimals: two significant digits of their `spread`."""
+    if not 1e-6 < spread < 1e6:
+        return [number(value, 3) for value in values]
+    decimals = max(0, 1 - math.floor(math.log10(spread)))
+    return [f"{value:.{decimals}f}".replace("-", "−") for value in values]
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time span."""
+    if seconds is None:
+        return "–"
+    if seconds < 120:
+        return f"{number(seconds, 3)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def metric_name(metric: str) -> str:
+    """Write "val/bits_per_character" as "Validation bits per character"."""
+    stage, slash, rest = metric.partition("/")
+    words = (rest if slash else stage).replace("_", " ")
+    if slash:
+        return f"{_STAGES.get(stage, stage)} {words}"
+    return words
+
+
+def metric_words(metric: str) -> str:
+    """Write the metric for the middle of a sentence."""
+    name = metric_name(metric)
+    return name[:1].lower() + name[1:]
+
+
+def listing(words: Sequence[str]) -> str:
+    """Join words with commas and a final "and"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """Write "1 trial", "3 trials"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

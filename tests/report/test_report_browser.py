@@ -1,0 +1,104 @@
+"""The page as a browser sees it, without a network."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from fake_sweep import quickstart
+from test_report_formats import Page, hostile_sweep
+
+from lit_seq.report import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+# Chromium's own errands, which no switch turns off.
+HOUSEKEEPING = ("google.com", "googleapis.com")
+
+
+class Visit:
+    """What Chromium made of a page."""
+
+    def __init__(self, page: Path, folder: Path, *switches: str) -> None:
+        folder.mkdir()
+        command = [
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={folder / 'profile'}",
+            f"--log-net-log={folder / 'net.json'}",
+            *("--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom"),
+            *switches,
+            page.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        self.dom = done.stdout
+        self.console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        log = json.loads((folder / "net.json").read_text())
+        urls = {event.get("params", {}).get("url", "") for event in log["events"]}
+        hosts = {urlparse(url).hostname or "" for url in urls if url.startswith(("http", "ws"))}
+        self.hosts = {host for host in hosts if not host.endswith(HOUSEKEEPING)}
+
+    def chart(self, name: str) -> str:
+        """Return the markup of one chart."""
+        start = self.dom.index(f'id="{name}"')
+        return self.dom[start : self.dom.index("</figure>", start)]
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    return Visit(write_report(quickstart(folder / "quick", seeds=3)), folder / "visit")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    return Visit(write_report(hostile_sweep(folder / "s")), folder / "visit", "--window-size=390,844")
+
+
+def test_nothing_is_wrong_in_the_console(visit, hostile):
+    assert (visit.console, hostile.console) == ([], [])
+
+
+def test_nothing_is_asked_of_the_network(visit, hostile):
+    assert (visit.hosts, hostile.hosts) == (set(), set())
+
+
+@pytest.mark.parametrize("name", ["curves-0", "curves-1"])
+def test_every_curve_is_drawn(visit, name):
+    chart = visit.chart(name)
+    lines = re.findall(r'<path class="js-line"[^>]* d="(M[^"]+)"', chart)
+    # 3 configurations: a mean, 3 trials and the edge of a band each; lines of the legend are short.
+    assert len([line for line in lines if len(line) > 40]) == 3 * (1 + 3 + 1)
+    assert len(re.findall(r'class="js-fill"', chart)) == 3
+    assert {"GRU", "LSTM", "Elman"} <= set(re.findall(r'class="legendtext"[^>]*>([^<]+)<', chart))
+    assert "Optimiser steps" in chart
+
+
+def test_intervals_are_drawn(visit):
+    chart = visit.chart("intervals")
+    assert len(re.findall(r'class="xerror"', chart)) == 3
+    assert len(re.findall(r'<path class="point"', chart)) == 3 * (1 + 3)
+
+
+def test_hostile_texts_stay_texts(hostile):
+    page = Page(hostile.dom)
+    assert [tag for tag, _ in page.tags].count("script") == 3
+    assert not [a for _, a in page.tags if any(name.startswith("on") for name in a)]
+    images = {a.get("src") or a.get("href") for tag, a in page.tags if tag in ("img", "image")}
+    assert not any("evil" in (image or "") for image in images)
+    assert not [a for tag, a in page.tags if tag == "a" and "evil" in json.dumps(a)]
+    assert "<script>alert(1)" in Page(hostile.chart("curves-0")).text
+
+
+def test_charts_fit_a_phone(hostile):
+    widths = [int(w) for w in re.findall(r'class="main-svg"[^>]* width="(\d+)"', hostile.dom)]
+    assert widths
+    assert max(widths) <= 500  # Chromium's narrowest window is 500 wide on some builds.
