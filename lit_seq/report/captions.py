@@ -17,7 +17,8 @@ def progress(document: Document) -> str:
     finished = document.states.get("finished", 0)
     asked = there + document.missing
     if finished == asked:
-        return "The trial finished." if asked == 1 else f"All {asked} trials finished."
+        few = {1: "The trial finished.", 2: "Both trials finished."}
+        return few.get(asked, f"All {asked} trials finished.")
     others = [f"{document.states[state]} {state}" for state in NOT_FINISHED if state in document.states]
     others += [f"{document.missing} not started"] if document.missing else []
     return f"{finished} of {count(asked, 'trial')} finished; {listing(others)}."

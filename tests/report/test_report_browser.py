@@ -1,5 +1,7 @@
 """The page as a browser sees it, without a network."""
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -8,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from fake_sweep import quickstart
+from fake_sweep import learning_rows, quickstart, write_metrics
 from test_report_formats import Page, hostile_sweep
 
 from lit_seq.report import write_report
@@ -57,6 +59,51 @@ def visit(tmp_path_factory):
     return Visit(write_report(quickstart(folder / "quick", seeds=3)), folder / "visit")
 
 
+READER = """
+const state = {};
+const click = (selector) => document.querySelector(selector).click();
+const rows = () => [...document.querySelectorAll("#table tbody tr")];
+const first = () => rows().map((row) => row.cells[0].textContent.trim());
+click('[data-for="curves-0"] [data-choice="log"]');
+click('[data-for="curves-0"] [data-choice="seconds"]');
+const axes = document.getElementById("curves-0")._fullLayout;
+state.scale = axes.yaxis.type;
+state.time = [axes.xaxis.title.text, Math.max(...document.getElementById("curves-0").data.at(-1).x)];
+click("#table th:nth-child(2) .sort");
+state.ascending = first();
+click("#table th:nth-child(2) .sort");
+state.descending = first();
+dispatchEvent(new Event("beforeprint"));
+const chart = document.querySelector("#intervals .main-svg");
+state.printed = [document.querySelector("details").open, chart.width.baseVal.value];
+dispatchEvent(new Event("afterprint"));
+state.after = document.querySelector("details").open;
+Plotly.toImage("curves-0", { format: "png", scale: 3 }).then((image) => {
+  state.image = image.slice(0, 22);
+  document.body.dataset.state = JSON.stringify(state);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    """What a reader's clicks do: the same page with a script that clicks."""
+    folder = tmp_path_factory.mktemp("used")
+    sweep = quickstart(folder / "quick", seeds=2)
+    for number in range(6):
+        rows = [row | {"seconds": row["step"] / 20} for row in learning_rows(2 + number, number)]
+        write_metrics(sweep / "trials" / f"{number:04d}", rows)
+    page = write_report(sweep)
+    source = page.read_text()
+    permit = base64.b64encode(hashlib.sha256(READER.encode()).digest()).decode()
+    source = source.replace("script-src ", f"script-src &#39;sha256-{permit}&#39; ", 1)
+    page.write_text(source.replace("</body>", f"<script>{READER}</script></body>"))
+    visit = Visit(page, folder / "visit")
+    assert visit.console == []
+    [state] = [a["data-state"] for tag, a in Page(visit.dom).tags if tag == "body"]
+    return json.loads(state)
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
@@ -86,6 +133,26 @@ def test_intervals_are_drawn(visit):
     chart = visit.chart("intervals")
     assert len(re.findall(r'class="xerror"', chart)) == 3
     assert len(re.findall(r'<path class="point"', chart)) == 3 * (1 + 3)
+
+
+def test_axes_can_be_chosen(used):
+    assert used["scale"] == "log"
+    assert used["time"] == ["Training time (s)", 25]
+
+
+def test_table_can_be_sorted(used):
+    best_first = [name.partition(" ")[0] for name in used["ascending"]]
+    assert used["descending"] == used["ascending"][::-1]
+    assert len(set(best_first)) == 3
+
+
+def test_print_opens_what_is_folded_and_fits_the_page(used):
+    assert used["printed"] == [True, 660]
+    assert used["after"] is False
+
+
+def test_chart_can_be_saved_as_an_image(used):
+    assert used["image"] == "data:image/png;base64,"
 
 
 def test_hostile_texts_stay_texts(hostile):
