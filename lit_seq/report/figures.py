@@ -144,6 +144,9 @@ def _ends(
 ) -> list[tuple[dict[str, Any], list[float] | None]]:
     """Mark where trials that did not finish ended, a legend entry a state; at the edge if off the chart."""
     low, high = axis.get("range", (-math.inf, math.inf))
+    # Plotly drops a mark outside the axis, be it by the rounding of its value.
+    inset = 1e-3 * (high - low) if "range" in axis else 0.0
+    low, high = low + inset, high - inset
     if axis.get("type") == "log":
         low, high = 10**low, 10**high
     ends: dict[str, list[tuple[Curve, Line]]] = {}

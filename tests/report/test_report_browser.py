@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from fake_sweep import learning_rows, quickstart, write_metrics
+from fake_sweep import learning_rows, quickstart, simple_sweep, write_metrics
 from test_report_formats import Page, hostile_sweep
 
 from lit_seq.report import write_report
@@ -57,6 +57,17 @@ class Visit:
 def visit(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     return Visit(write_report(quickstart(folder / "quick", seeds=3)), folder / "visit")
+
+
+@pytest.fixture(scope="module")
+def diverged(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("diverged")
+    sweep = simple_sweep(
+        folder / "s",
+        {"A": {1: 1.0, 2: 1.1, 3: 1e30}},
+        state=lambda cell, seed: ("diverged", "nan") if seed == 3 else ("finished", None),
+    )
+    return Visit(write_report(sweep), folder / "visit")
 
 
 READER = """
@@ -133,6 +144,12 @@ def test_intervals_are_drawn(visit):
     chart = visit.chart("intervals")
     assert len(re.findall(r'class="xerror"', chart)) == 3
     assert len(re.findall(r'<path class="point"', chart)) == 3 * (1 + 3)
+
+
+def test_mark_of_a_diverged_trial_is_drawn_at_the_edge_of_the_chart(diverged):
+    # Three logged values on the mean's line, and the mark.
+    assert len(re.findall(r'<path class="point"[^>]* d="M', diverged.chart("curves-0"))) == 3 + 1
+    assert diverged.console == []
 
 
 def test_axes_can_be_chosen(used):

@@ -166,7 +166,7 @@ def test_diverged_curve_does_not_flatten_the_others(tmp_path):
     low, high = figure.layout["yaxis"]["range"]
     assert low < 1.0 < 2.1 < high < 3
     [end] = [trace for trace in figure.data if trace.get("name") == "diverged here"]
-    assert end["y"][0] == pytest.approx(high, rel=1e-3)
+    assert 0.99 * high < end["y"][0] < high
     assert "in no mean" in curves(panel)
 
 
