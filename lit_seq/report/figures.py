@@ -52,14 +52,15 @@ def learning_curves(panel: Panel, styles: dict[str, Style]) -> Figure:
     for curve in order:
         traces += _front(curve, styles[curve.label])
     axis = _y_axis(panel)
-    traces += _ends(panel, styles, axis)
+    ends = _ends(panel, styles, axis)
+    traces += ends
     seconds = [x for _, x in traces if x is not None]
     own = [curve for curve in panel.curves if not styles[curve.label].plain]
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "Optimiser steps"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": label(metric_name(panel.metric))}, **axis},
         "hovermode": "closest",
-        "showlegend": len(panel.curves) > 1,
+        "showlegend": len(panel.curves) > 1 or bool(ends),
     }
     return Figure(
         [trace for trace, _ in traces], layout, seconds if len(seconds) == len(traces) else None, len(own)

@@ -149,7 +149,8 @@ def test_intervals_are_drawn(visit):
 def test_mark_of_a_diverged_trial_is_drawn_at_the_edge_of_the_chart(diverged):
     # Three logged values on the mean's line, and the mark; plotly hides marks that lie outside the axes.
     marks = re.findall(r'<path class="point"[^>]*>', diverged.chart("curves-0"))
-    assert len([mark for mark in marks if "display: none" not in mark]) == 3 + 1
+    assert len([mark for mark in marks if 'display="none"' not in mark]) == 3 + 1
+    assert "diverged here" in diverged.chart("curves-0")
     assert diverged.console == []
 
 
