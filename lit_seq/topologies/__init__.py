@@ -3,6 +3,7 @@
 from lit_seq.topologies.language_model import LanguageModel
 from lit_seq.topologies.many_to_many import ManyToMany
 from lit_seq.topologies.many_to_one import ManyToOne
-from lit_seq.topologies.topology import Measured, Topology
+from lit_seq.topologies.measured import Measured
+from lit_seq.topologies.topology import Topology
 
 __all__ = ["LanguageModel", "ManyToMany", "ManyToOne", "Measured", "Topology"]

@@ -6,7 +6,8 @@ from typing import Any
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
-from lit_seq.topologies.topology import Measured, Topology
+from lit_seq.topologies.measured import Measured
+from lit_seq.topologies.topology import Topology
 
 
 class ManyToMany(Topology):

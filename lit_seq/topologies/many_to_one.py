@@ -8,7 +8,8 @@ import torch
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
-from lit_seq.topologies.topology import Measured, Topology
+from lit_seq.topologies.measured import Measured
+from lit_seq.topologies.topology import Topology
 
 
 class ManyToOne(Topology):

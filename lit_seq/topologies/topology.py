@@ -2,19 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric
 
 from lit_seq.cores import Core, CoreState
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
+from lit_seq.topologies.means import EpochMeans
+from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.specification import describe
 
 _TARGETS = {
@@ -22,20 +23,6 @@ _TARGETS = {
     "step": "one target a step",
     "next": "running text, whose target is the next token",
 }
-
-
-class Measured(NamedTuple):
-    """What one batch says.
-
-    Attributes:
-        means: metric to its mean over what was counted; "loss" among them, and only it has a gradient.
-        targets: how many targets the means are over, a scalar.
-        state: the core's state after the batch.
-    """
-
-    means: dict[str, Tensor]
-    targets: Tensor
-    state: CoreState
 
 
 class Topology(L.LightningModule, ABC):
@@ -85,7 +72,7 @@ class Topology(L.LightningModule, ABC):
         )
         self.core = core(task.input_size if self.embedding is None else self.embedding.embedding_dim)
         self.head = nn.Linear(self.core.output_size, task.target_size)
-        self._epoch_means = nn.ModuleDict({name: MeanMetric() for name in self.metrics})
+        self._epoch = EpochMeans()
         self._carried: CoreState | None = None
         description = {
             "task": task.to_dict(),
@@ -217,23 +204,17 @@ class Topology(L.LightningModule, ABC):
         return measured
 
     def _accumulate(self, batch: Batch, batch_idx: int) -> None:
-        measured = self._measure_in_turn(batch, batch_idx)
-        for name, mean in measured.means.items():
-            self._mean(name).update(mean, measured.targets)
-
-    def _mean(self, name: str) -> MeanMetric:
-        metric = self._epoch_means[name]
-        assert isinstance(metric, MeanMetric)
-        return metric
+        self._epoch.add(self._measure_in_turn(batch, batch_idx))
 
     def _log_epoch_means(self, stage: str) -> None:
-        means = {}
-        for name in self._epoch_means:
-            metric = self._mean(name)
-            if metric.update_called:
-                means[name] = metric.compute()
-                metric.reset()
-        metrics = {**means, **self.derived(means)} if means else {}
+        epoch, self._epoch = self._epoch, EpochMeans()
+        if not epoch.totals:
+            return
+        reduce = self.trainer.strategy.reduce
+        epoch.totals = {name: reduce(total, reduce_op="sum") for name, total in epoch.totals.items()}
+        epoch.targets = reduce(epoch.targets, reduce_op="sum")
+        means = epoch.means()
+        metrics = {**means, **self.derived(means)}
         self.log_dict({f"{stage}/{name}": value for name, value in metrics.items()}, prog_bar=stage == "val")
 
 

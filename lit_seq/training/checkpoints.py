@@ -86,27 +86,39 @@ class Checkpoints(Checkpoint):
                 loop.batch_idx + 1 if trainer.check_val_every_n_epoch else trainer.global_step
             )
         if self._due(trainer) and not _validates_now(trainer) and not loop._should_accumulate():
-            # The row of this step is logged only after this hook, and would be lost to a kill in between.
-            trainer._logger_connector.update_train_step_metrics()
-            self._save(trainer, "last")
+            self._flush_row(trainer)
+            self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, and keep the best."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        value = trainer.callback_metrics.get(self.policy.monitor)
-        if value is not None:
-            sign = 1 if self.policy.mode == "min" else -1
-            if self._best is None or sign * value.item() < sign * self._best:
-                self._best = value.item()
-                self._save(trainer, "best")
-        self._save(trainer, "last")
+        self._keep_best(trainer)
+        self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the end, where no validation was the last thing done."""
         self.stop_reason = None
         if trainer.global_step != self._saved_step:
-            self._save(trainer, "last")
+            self._save(trainer)
+
+    def improves(self, value: float) -> bool:
+        """Tell whether `value` is the best so far of the monitored metric, and remember it if it is."""
+        sign = 1 if self.policy.mode == "min" else -1
+        better = self._best is None or sign * value < sign * self._best
+        if better:
+            self._best = value
+        return better
+
+    def _flush_row(self, trainer: L.Trainer) -> None:
+        # The row of this step is logged only after this hook, and would be lost to a kill in between.
+        trainer._logger_connector.update_train_step_metrics()
+
+    def _keep_best(self, trainer: L.Trainer) -> None:
+        value = trainer.callback_metrics.get(self.policy.monitor)
+        if value is not None and self.improves(value.item()):
+            self._metrics.flush()
+            trainer.save_checkpoint(self._folder / "best.ckpt")
 
     def _due(self, trainer: L.Trainer) -> bool:
         steps = self.policy.every_steps
@@ -116,11 +128,14 @@ class Checkpoints(Checkpoint):
             or time.monotonic() - self._saved_at >= self.policy.every_seconds
         )
 
-    def _save(self, trainer: L.Trainer, name: str) -> None:
+    def _save(self, trainer: L.Trainer) -> None:
         self._metrics.flush()
-        trainer.save_checkpoint(self._folder / f"{name}.ckpt")
+        trainer.save_checkpoint(self._folder / "last.ckpt")
+        self._saved(trainer)
+
+    def _saved(self, trainer: L.Trainer) -> None:
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
-        if name == "last" and self.stop_reason is not None:
+        if self.stop_reason is not None:
             raise Interrupted(self.stop_reason)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 import yaml
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -184,15 +185,18 @@ class Run(CommandLine):
                     f"The checkpoint {path} does not fit the model: {name} is {list(tensor.shape)} there and "
                     f"{shape} here; give the options that it was trained with."
                 )
+        # Lightning restores weights before it sets the precision, and would round those of a float64 run.
+        if torch.float64 in {tensor.dtype for tensor in self.checkpoint["state_dict"].values()}:
+            self.model.double()
 
 
 def run(arguments: Sequence[str]) -> None:
     """Run `lit-seq fit`, `validate`, `test` or `predict`; see `Run` for what it raises."""
     with quiet():
-        Run(_with_own_config(arguments))
+        Run(with_own_config(arguments))
 
 
-def _with_own_config(arguments: Sequence[str]) -> list[str]:
+def with_own_config(arguments: Sequence[str]) -> list[str]:
     """Let a command that names a run's checkpoint start from that run's configuration."""
     given = {}
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):

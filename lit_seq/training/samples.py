@@ -43,12 +43,16 @@ class TextSamples(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Write at the three moments."""
+        moment = self.moment(trainer)
+        if moment and isinstance(pl_module, LanguageModel):
+            self._write(pl_module, moment, trainer.global_step)
+
+    def moment(self, trainer: L.Trainer) -> str | None:
+        """Return which of the three moments this is, if its text is not written yet."""
         steps = trainer.estimated_stepping_batches
         moments = {1: "start"} if steps == float("inf") else {1: "start", steps // 2: "middle", steps: "end"}
         moment = moments.get(trainer.global_step)
-        written = [sample["moment"] for sample in self._samples]
-        if moment and moment not in written and isinstance(pl_module, LanguageModel):
-            self._write(pl_module, moment, trainer.global_step)
+        return None if moment in [sample["moment"] for sample in self._samples] else moment
 
     @rank_zero_only
     def _write(self, model: LanguageModel, moment: str, step: int) -> None:

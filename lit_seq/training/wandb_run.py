@@ -1,16 +1,23 @@
 """The W&B run that mirrors a run folder."""
 
-import netrc
+import csv
 import os
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlparse
 
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_seq.errors import UserError
+from lit_seq.training.wandb_files import close_parts
+
 Mode = Literal["auto", "online", "offline", "disabled"]
+
+PATIENCE = 20.0
+"""Seconds that W&B's server has to take a run; the environment's WANDB_INIT_TIMEOUT goes before."""
 
 
 @dataclass
@@ -38,21 +45,26 @@ class Wandb:
 
 
 def _logged_in() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    import wandb
+
+    # Which server is meant, and where its key may stand, is only known in there.
+    from wandb.sdk.lib import wbauth
+
+    host = wandb.setup().settings.base_url
     try:
-        file = os.environ.get("NETRC") or str(Path.home() / ".netrc")
-        return netrc.netrc(file).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+        login = wbauth.authenticate_session(host=host, source="lit-seq", prompt=False, update_session=False)
+    except wandb.errors.AuthenticationError:
+        return True
+    return login is not None
 
 
 class WandbRun(Logger):
     """Lightning logger that mirrors rows into one W&B run, by the run's own step.
 
-    Offline files lie in FOLDER/wandb, ready for `wandb sync`. A resumed run keeps its id, and rows that
-    W&B has already are not sent twice, so that steps never go back.
+    Offline files lie in FOLDER/wandb, ready for `wandb sync`. A resumed run keeps its id. Rows of
+    metrics.csv that W&B lost in a kill are sent again, and rows that it has already are not: steps never go
+    back, and the offline files of a run that was killed add up to its history. A row goes out when the next
+    one begins: W&B takes no part of a row later.
 
     Args:
         folder: the run folder.
@@ -65,6 +77,8 @@ class WandbRun(Logger):
         super().__init__()
         self._folder, self._settings, self._id, self._config = folder, settings, run_id, config
         self._run: Any = None
+        self._row: dict[str, Any] = {}
+        self._step = -1
         self.exit_code = 0
 
     @property
@@ -80,18 +94,38 @@ class WandbRun(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The `wandb.Run`; the first use starts it."""
-        if self._run is None:
-            mode = self._settings.resolved_mode()
-            if mode != "online":
-                # Without this, W&B posts usage metrics even when offline.
-                os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-            import wandb
+        """The `wandb.Run`; the first use starts it.
 
-            self._run = wandb.init(
+        Raises:
+            UserError: W&B cannot be reached, or refuses the login.
+        """
+        if self._run is None:
+            # Without the first, W&B posts usage metrics even when offline; the second silences its greetings.
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+            os.environ.setdefault("WANDB_SILENT", "true")
+            mode = self._settings.resolved_mode()
+            # A server knows what it has of a run; of an offline one, only the files tell.
+            last_step = -1 if mode == "online" else close_parts(self._folder / "wandb", self._id)
+            self._run = self._start(mode)
+            self._run.define_metric("*", step_metric="trainer/global_step")
+            self._first_step = max(last_step + 1, self._run.starting_step)
+            for step, row in _rows(self._folder / "metrics.csv"):
+                self.log_metrics(row, step)
+            if not self._run.offline:
+                print(f"W&B: {self._run.url}", file=sys.stderr)
+        return self._run
+
+    def _start(self, mode: Any) -> Any:
+        import wandb
+
+        existed = self._folder.exists()
+        timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE))
+        try:
+            return wandb.init(
                 id=self._id,
                 resume="allow",
-                name=self._folder.name,
+                # W&B finds better names than an id.
+                name=None if self._folder.name == self._id else self._folder.name,
                 project=self._settings.project or os.environ.get("WANDB_PROJECT", "lit-seq"),
                 entity=self._settings.entity,
                 group=self._settings.group,
@@ -99,22 +133,31 @@ class WandbRun(Logger):
                 dir=self._folder,
                 mode=mode,
                 reinit="create_new",
-                settings=wandb.Settings(silent=True, console="off"),
+                settings=wandb.Settings(silent=True, console="off", init_timeout=timeout),
             )
-            self._run.define_metric("*", step_metric="trainer/global_step")
-            self._first_step = self._run.starting_step
-        return self._run
+        except wandb.errors.Error as error:
+            if not existed:
+                shutil.rmtree(self._folder, ignore_errors=True)
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise UserError(
+                f"W&B at {wandb.setup().settings.base_url} does not take the run ({reason}); mend that or "
+                "`wandb login`, or train without it by --wandb.mode offline."
+            ) from None
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the run starts with the full configuration."""
 
     @rank_zero_only
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Mirror a row, unless W&B has it already."""
-        run = self.experiment
-        if step is not None and step >= self._first_step:
-            run.log({**metrics, "trainer/global_step": step}, step=step)
+        _ = self.experiment
+        if step is None:
+            return
+        if step != self._step:
+            self._send()
+            self._step = step
+        self._row |= metrics
 
     @rank_zero_only
     def log_samples(self, samples: list[dict[str, Any]], step: int) -> None:
@@ -123,10 +166,27 @@ class WandbRun(Logger):
 
         columns = ["step", "moment", "prime", "temperature", "text"]
         table = wandb.Table(columns=columns, data=[[sample[name] for name in columns] for sample in samples])
-        self.log_metrics({"samples": table}, step)  # type: ignore[dict-item]
+        self.log_metrics({"samples": table}, step)
 
     def close(self) -> None:
         """End the run with `exit_code`, so that W&B shows failed runs as failed."""
         if self._run is not None:
+            self._send()
             self._run.finish(exit_code=self.exit_code)
             self._run = None
+
+    def _send(self) -> None:
+        if self._row and self._step >= self._first_step:
+            self._run.log({**self._row, "trainer/global_step": self._step}, step=self._step, commit=True)
+        self._row = {}
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, float]]]:
+    """Return step and metrics of each row that a resumed run keeps."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            (int(row.pop("step")), {name: float(value) for name, value in row.items() if value})
+            for row in csv.DictReader(file)
+        ]

@@ -21,10 +21,28 @@ LANGUAGE = [
     *("--trainer.limit_val_batches", "2", "--trainer.val_check_interval", "3"),
 ]
 COPYING = [
-    *("--model", "ManyToMany", "--model.core.cell", "GRU", "--model.core.layers", "2", "--model.core.dropout", "0.3"),
-    *("--model.core.hidden_size", "8", "--data", "CopyingMemory", "--data.length", "3", "--data.batch_size", "4"),
+    *(
+        "--model",
+        "ManyToMany",
+        "--model.core.cell",
+        "GRU",
+        "--model.core.layers",
+        "2",
+        "--model.core.dropout",
+        "0.3",
+    ),
+    *(
+        "--model.core.hidden_size",
+        "8",
+        "--data",
+        "CopyingMemory",
+        "--data.length",
+        "3",
+        "--data.batch_size",
+        "4",
+    ),
     *("--data.train_batches", "5", "--data.validation_size", "8"),
-    *("--lr_scheduler", "StepLR", "--lr_scheduler.step_size", "2"),
+    *("--lr_scheduler", "StepLR", "--lr_scheduler.step_size", "2", "--trainer.precision", "64-true"),
 ]
 COMMON = [
     *("--trainer.max_steps", "17", "--trainer.log_every_n_steps", "2", "--trainer.gradient_clip_val", "0.5"),

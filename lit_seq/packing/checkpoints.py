@@ -1,0 +1,134 @@
+"""A pack's checkpoints: an ordinary one for each trial, and back into a pack."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lit_seq.packing.pack import Pack
+from lit_seq.training.checkpoints import Checkpoints
+
+
+class PackCheckpoints(Checkpoints):
+    """Writes last.ckpt and best.ckpt of every trial of a pack, when a single run would.
+
+    Args:
+        pack: the pack.
+    """
+
+    def __init__(self, pack: Pack) -> None:
+        first = pack.trials[0].recording
+        super().__init__(first.folder, first.checkpoints.policy, first.metrics)
+        self._pack = pack
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: the state is in the trials' own callbacks."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Do nothing; see `state_dict`."""
+
+    def _flush_row(self, trainer: L.Trainer) -> None:
+        """Do nothing: the pack has written the row."""
+
+    def _keep_best(self, trainer: L.Trainer) -> None:
+        better = []
+        for row, trial in enumerate(self._pack.trials):
+            value = trial.recording.metrics.latest.get(self.policy.monitor)
+            if value is not None and trial.recording.checkpoints.improves(value):
+                better.append(row)
+        if better:
+            self._write(trainer, "best", better)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        self._write(trainer, "last", range(len(self._pack.trials)))
+        self._saved(trainer)
+
+    def _write(self, trainer: L.Trainer, name: str, rows: Sequence[int]) -> None:
+        whole = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        for row in rows:
+            recording = self._pack.trials[row].recording
+            recording.metrics.flush()
+            path = recording.folder / "checkpoints" / f"{name}.ckpt"
+            trainer.strategy.checkpoint_io.save_checkpoint(split(self._pack, whole, row), path)
+
+
+def split(pack: Pack, whole: dict[str, Any], row: int) -> dict[str, Any]:
+    """Return the ordinary Lightning checkpoint of one trial.
+
+    Args:
+        pack: the pack.
+        whole: Lightning's checkpoint of it.
+        row: the trial's place in the stack.
+    """
+    trial = pack.trials[row]
+    group = {name: value for name, value in trial.optimizer.param_groups[0].items() if name != "params"}
+    state = whole["optimizer_states"][0]["state"]
+    content = {
+        **whole,
+        "state_dict": {name: value.cpu().clone() for name, value in pack.stacked.unstack(row).items()},
+        "optimizer_states": [
+            {
+                "state": {
+                    index: {name: value[row].clone() for name, value in one.items()}
+                    for index, one in state.items()
+                },
+                "param_groups": [{**group, "params": list(range(len(pack.stacked.stacked)))}],
+            }
+        ],
+        "lr_schedulers": [trial.scheduler.state_dict()] if trial.scheduler else [],
+        "callbacks": {callback.state_key: callback.state_dict() for callback in trial.recording.callbacks},
+        "hparams_name": "kwargs",
+        "hyper_parameters": dict(trial.model.hparams),
+    }
+    if pack.carried:
+        content["carried_state"] = [leaf[row].clone() for leaf in pack.carried]
+    return content
+
+
+def combine(
+    checkpoints: Sequence[dict[str, Any]], names: Sequence[str], buffers: Sequence[str]
+) -> dict[str, Any]:
+    """Return the checkpoint from which Lightning resumes a pack: the inverse of `split`.
+
+    Args:
+        checkpoints: of all trials, at the same step.
+        names: parameters, in the order of the stack.
+        buffers: buffers, in the order of the stack.
+    """
+    states = [checkpoint["state_dict"] for checkpoint in checkpoints]
+    optimizers = [checkpoint["optimizer_states"][0]["state"] for checkpoint in checkpoints]
+
+    def stack(values: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(values))
+
+    whole = {
+        **checkpoints[0],
+        "state_dict": {
+            **{
+                f"stacked.stacked.{i}": stack([state[name] for state in states])
+                for i, name in enumerate(names)
+            },
+            **{
+                f"stacked.buffer_{i}": stack([state[name] for state in states])
+                for i, name in enumerate(buffers)
+            },
+        },
+        "optimizer_states": [
+            {
+                "state": {
+                    index: {name: stack([one[index][name] for one in optimizers]) for name in first}
+                    for index, first in optimizers[0].items()
+                },
+                "param_groups": [{"params": list(range(len(names)))}],
+            }
+        ],
+        "lr_schedulers": [{} for _ in checkpoints[0]["lr_schedulers"]],
+        "callbacks": {},
+    }
+    if "carried_state" in checkpoints[0]:
+        leaves = zip(*(checkpoint["carried_state"] for checkpoint in checkpoints), strict=True)
+        whole["carried_state"] = [stack(leaf) for leaf in leaves]
+    return whole

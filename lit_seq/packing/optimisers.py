@@ -1,0 +1,177 @@
+"""torch.optim's update rules for stacked trials, each trial with its own values.
+
+A stacked parameter is (trials, …). The coefficients of an update are computed for all trials at once in
+float64, as torch.optim computes them in Python, and then cast to the parameter's type.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+
+class Values:
+    """Hyperparameters of an update rule, one value a trial.
+
+    Args:
+        groups: `param_groups[0]` of each trial's own torch.optim optimiser.
+        device: where the parameters are.
+    """
+
+    def __init__(self, groups: Sequence[dict[str, Any]], device: torch.device) -> None:
+        self.groups, self.device = groups, device
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the groups again, after a scheduler changed them."""
+        self._values: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the values of `name`, (trials,) float64; "beta1" and "beta2" are those of "betas"."""
+        if name not in self._values:
+            key, index = ("betas", int(name[-1]) - 1) if name.startswith("beta") else (name, None)
+            plain = [group[key] if index is None else group[key][index] for group in self.groups]
+            self._values[name] = torch.tensor(plain, dtype=torch.float64, device=self.device)
+        return self._values[name]
+
+    def any(self, name: str) -> bool:
+        """Tell whether some trial's value of `name` is not zero."""
+        return any(group[name] for group in self.groups)
+
+
+Rule = Callable[[Tensor, Tensor, dict[str, Tensor], Values], None]
+"""(parameter, gradient, state, values): updates parameter and state in place."""
+
+
+def sgd(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Values) -> None:
+    """Sutskever et al. 2013 in torch's form: v ← μ v + (1-τ) g; θ ← θ - lr v, or θ - lr (g + μ v)."""
+    gradient = _decayed(parameter, gradient, values)
+    if values.any("momentum"):
+        momentum = _like(parameter, values["momentum"])
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = gradient.clone()
+        else:
+            kept = _like(parameter, 1 - values["dampening"])
+            state["momentum_buffer"].mul_(momentum).addcmul_(kept, gradient)
+        velocity = state["momentum_buffer"]
+        if values.any("nesterov"):
+            velocity = torch.where(
+                _like(parameter, values["nesterov"]) != 0, gradient + momentum * velocity, velocity
+            )
+        gradient = torch.where(momentum != 0, velocity, gradient)
+    parameter.addcmul_(_like(parameter, -values["lr"]), gradient)
+
+
+def rmsprop(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Values) -> None:
+    """Tieleman and Hinton 2012: r ← α r + (1-α) g²; θ ← θ - lr g/(√r + ε); centered: Graves 2013."""
+    gradient = _decayed(parameter, gradient, values)
+    _count(parameter, state, "square_avg")
+    kept, new = _like(parameter, values["alpha"]), _like(parameter, 1 - values["alpha"])
+    state["square_avg"].mul_(kept).add_(new * gradient * gradient)
+    variance = state["square_avg"]
+    if values.any("centered"):
+        state.setdefault("grad_avg", torch.zeros_like(parameter)).add_(new * (gradient - state["grad_avg"]))
+        centred = _like(parameter, values["centered"]) != 0
+        variance = torch.where(centred, variance - state["grad_avg"].square(), variance)
+    step = gradient / variance.sqrt().add_(_like(parameter, values["eps"]))
+    if values.any("momentum"):
+        momentum = _like(parameter, values["momentum"])
+        buffer = state.setdefault("momentum_buffer", torch.zeros_like(parameter))
+        buffer.mul_(momentum).add_(step)
+        step = torch.where(momentum > 0, buffer, step)
+    parameter.addcmul_(_like(parameter, -values["lr"]), step)
+
+
+def adam(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Values) -> None:
+    """Kingma and Ba 2015, algorithm 1; AdamW is Loshchilov and Hutter 2019, algorithm 2."""
+    _count(parameter, state, "exp_avg", "exp_avg_sq")
+    if values.any("weight_decay"):
+        decoupled = _like(parameter, values["decoupled_weight_decay"]) != 0
+        decay = _like(parameter, values["weight_decay"])
+        shrunk = _like(parameter, 1 - values["lr"] * values["weight_decay"])
+        gradient = torch.where(decoupled, gradient, gradient + decay * parameter)
+        parameter.copy_(torch.where(decoupled, parameter * shrunk, parameter))
+    beta1, beta2 = values["beta1"], values["beta2"]
+    state["exp_avg"].lerp_(gradient, _like(parameter, 1 - beta1))
+    state["exp_avg_sq"].mul_(_like(parameter, beta2)).add_(_like(parameter, 1 - beta2) * gradient * gradient)
+    step = state["step"].double()
+    size, root = values["lr"] / (1 - beta1**step), (1 - beta2**step).sqrt()
+    corrected = (state["exp_avg_sq"].sqrt() / _like(parameter, root)).add_(_like(parameter, values["eps"]))
+    parameter.addcdiv_(_like(parameter, -size) * state["exp_avg"], corrected)
+
+
+RULES: dict[type[Optimizer], tuple[Rule, tuple[str, ...]]] = {
+    SGD: (sgd, ("lr", "momentum", "dampening", "weight_decay", "nesterov")),
+    RMSprop: (rmsprop, ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")),
+    Adam: (adam, ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay")),
+    AdamW: (adam, ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay")),
+}
+"""Optimisers that stack, and their arguments that may differ between the trials of a pack."""
+
+
+class StackedOptimizer(Optimizer):
+    """One optimiser over stacked parameters whose trials keep their own values.
+
+    Args:
+        parameters: stacked parameters, each (trials, …).
+        trials: each trial's own torch.optim optimiser, all of one class in `RULES`; schedulers act on these.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], trials: Sequence[Optimizer]) -> None:
+        super().__init__(parameters, {})
+        self.trials = list(trials)
+        self._rule = RULES[type(self.trials[0])][0]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up new values of the trials' optimisers."""
+        device = self.param_groups[0]["params"][0].device
+        self._values = Values([trial.param_groups[0] for trial in self.trials], device)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update all trials."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for parameter in self.param_groups[0]["params"]:
+            if parameter.grad is not None:
+                self._rule(parameter, parameter.grad, self.state[parameter], self._values)
+        return loss
+
+    def keep(self, parameters: Sequence[nn.Parameter], rows: Sequence[int]) -> None:
+        """Go on with some trials only.
+
+        Args:
+            parameters: the stacked parameters that remain, in the order of the old ones.
+            rows: the trials that remain.
+        """
+        index = torch.tensor(rows, device=parameters[0].device)
+        for old, new in zip(self.param_groups[0]["params"], parameters, strict=True):
+            state = self.state.pop(old, {})
+            if state:
+                self.state[new] = {name: value[index.to(value.device)] for name, value in state.items()}
+        self.param_groups[0]["params"] = list(parameters)
+        self.trials = [self.trials[row] for row in rows]
+        self.refresh()
+
+
+def _like(parameter: Tensor, coefficient: Tensor) -> Tensor:
+    """Cast and shape (trials,) to broadcast over a stacked parameter."""
+    return coefficient.to(parameter.dtype).view(-1, *[1] * (parameter.dim() - 1))
+
+
+def _decayed(parameter: Tensor, gradient: Tensor, values: Values) -> Tensor:
+    if not values.any("weight_decay"):
+        return gradient
+    return gradient + _like(parameter, values["weight_decay"]) * parameter
+
+
+def _count(parameter: Tensor, state: dict[str, Tensor], *averages: str) -> None:
+    if not state:
+        state["step"] = torch.zeros(len(parameter), device=parameter.device)
+        state.update({name: torch.zeros_like(parameter) for name in averages})
+    state["step"] += 1

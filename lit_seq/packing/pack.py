@@ -1,0 +1,207 @@
+"""The LightningModule that trains many trials as one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from lit_seq.packing.batches import PackBatch, PackLoader
+from lit_seq.packing.clipping import Threshold, clip, norms
+from lit_seq.packing.optimisers import RULES, StackedOptimizer
+from lit_seq.packing.stacked import StackedTopology, Unpackable
+from lit_seq.packing.trial import PackedTrial
+from lit_seq.topologies import Measured
+from lit_seq.topologies.means import EpochMeans
+from lit_seq.topologies.topology import log_every
+
+
+class StackedSchedule(LRScheduler):
+    """The trials' own schedulers, stepped together.
+
+    Args:
+        optimizer: whose values follow the trials' optimisers.
+        trials: one scheduler a trial.
+    """
+
+    def __init__(self, optimizer: StackedOptimizer, trials: Sequence[LRScheduler]) -> None:
+        self.optimizer = optimizer
+        self.trials = list(trials)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Let every trial's scheduler set its values."""
+        for scheduler in self.trials:
+            scheduler.step()
+        self.optimizer.refresh()  # type: ignore[attr-defined]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: a trial's checkpoint holds its own scheduler's state."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Do nothing; see `state_dict`."""
+
+
+class Pack(L.LightningModule):
+    """Trains trials that differ in values only, as one stacked model.
+
+    The losses of the trials are summed and backward runs once: a trial's gradient is what it is alone.
+    Clipping, optimiser values, schedules and logging are per trial.
+
+    Args:
+        trials: the trials, each built alone from its own seed.
+
+    Raises:
+        Unpackable: they cannot be stacked.
+    """
+
+    def __init__(self, trials: Sequence[PackedTrial]) -> None:
+        super().__init__()
+        self.trials = list(trials)
+        for trial in trials:
+            if type(trial.optimizer) not in RULES:
+                raise Unpackable(f"{type(trial.optimizer).__name__} has no stacked form")
+            if isinstance(trial.scheduler, ReduceLROnPlateau):
+                raise Unpackable("ReduceLROnPlateau follows the metrics of a single run")
+            if trial.options.trainer.callbacks or trial.options.trainer.logger:
+                raise Unpackable("callbacks and loggers of the user's own see a single run only")
+        self.stacked = StackedTopology([trial.model for trial in trials])
+        self._clips: list[Threshold] = [trial.clip for trial in trials]
+        self._carried: Any = None
+        self._set_aside: Any = None
+        self._logged: dict[str, Tensor] = {}
+        self._epoch = EpochMeans()
+        keys = [trial.data_key for trial in trials]
+        groups = list(dict.fromkeys(keys))
+        self._rows = [groups.index(key) for key in keys]
+        self._datas = [trials[keys.index(key)].datamodule for key in groups]
+        self._loaders: list[PackLoader] = []
+
+    def train_dataloader(self) -> PackLoader:
+        """Return the trials' training batches."""
+        return self._loader([data.train_dataloader() for data in self._datas])
+
+    def val_dataloader(self) -> PackLoader | list[Any]:
+        """Return the trials' validation batches."""
+        loaders = [data.val_dataloader() for data in self._datas]
+        return self._loader(loaders) if all(loaders) else []
+
+    def training_step(self, batch: PackBatch, batch_idx: int) -> Tensor:
+        """Return the sum of the trials' losses."""
+        measured = self._measure_in_turn(batch, batch_idx)
+        if self._logs_now():
+            means = {name: value.detach() for name, value in measured.means.items()}
+            derived = self.stacked.template.derived({"loss": means["loss"]})
+            self._logged = {f"train/{name}": value for name, value in {**means, **derived}.items()}
+        return measured.means["loss"].sum()
+
+    def on_validation_epoch_start(self) -> None:
+        """Put training's carried state aside: validation starts its own."""
+        self._set_aside, self._carried = self._carried, None
+        self._epoch = EpochMeans()
+
+    def validation_step(self, batch: PackBatch, batch_idx: int) -> None:
+        """Add the batch to the epoch's means."""
+        self._epoch.add(self._measure_in_turn(batch, batch_idx))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's means of each trial."""
+        self._carried = self._set_aside
+        means = self._epoch.means()
+        metrics = {**means, **self.stacked.template.derived(means)} if means else {}
+        # Lightning keeps what a single run logs here in the default type.
+        dtype = torch.get_default_dtype()
+        self._write({f"val/{name}": value.to(dtype) for name, value in metrics.items()})
+
+    def configure_optimizers(self) -> Any:
+        """Return the stacked optimiser, and the stacked schedule where the trials have one."""
+        optimizer = StackedOptimizer(list(self.stacked.stacked), [trial.optimizer for trial in self.trials])
+        schedulers = [trial.scheduler for trial in self.trials]
+        if schedulers[0] is None:
+            return optimizer
+        return [optimizer], [StackedSchedule(optimizer, schedulers)]  # type: ignore[arg-type]
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+        """Clip each trial by its own threshold, and log norms before and after."""
+        parameters = list(self.stacked.stacked)
+        if self._logs_now():
+            self._logged["train/gradient_norm"] = norms(parameters)
+        clip(parameters, self._clips)
+        if self._logs_now() and any(value for value, _ in self._clips):
+            self._logged["train/gradient_norm_clipped"] = norms(parameters)
+
+    def write_training_row(self) -> None:
+        """Log what the step that is ending left to log."""
+        if self._logged:
+            self._write(self._logged)
+            self._logged = {}
+
+    def drop(self, rows: Sequence[int]) -> None:
+        """Take trials out of the stack, between two steps."""
+        kept = [row for row in range(len(self.trials)) if row not in rows]
+        index = torch.tensor(kept, device=self.device)
+        self.stacked.keep(kept)
+        optimizer = self.trainer.optimizers[0]
+        assert isinstance(optimizer, StackedOptimizer)
+        optimizer.keep(list(self.stacked.stacked), kept)
+        for config in self.trainer.lr_scheduler_configs:
+            assert isinstance(config.scheduler, StackedSchedule)
+            config.scheduler.trials = [config.scheduler.trials[row] for row in kept]
+        if self._carried is not None:
+            self._carried = torch.utils._pytree.tree_map(lambda state: state[index], self._carried)
+        self.trials = [self.trials[row] for row in kept]
+        self._clips = [self._clips[row] for row in kept]
+        self._rows = [self._rows[row] for row in kept]
+        for loader in self._loaders:
+            loader.rows = list(self._rows)
+
+    @property
+    def carried(self) -> list[Tensor]:
+        """Tensors of the state that training carries to the next batch, each (trials, …)."""
+        return torch.utils._pytree.tree_leaves(self._carried) if self._carried is not None else []
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the carried state up again."""
+        leaves = checkpoint.get("carried_state")
+        if leaves:
+            start = self.stacked.template.core.initial_state(leaves[0].shape[1])
+            _, structure = torch.utils._pytree.tree_flatten(start)
+            self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
+
+    def _measure_in_turn(self, batch: PackBatch, batch_idx: int) -> Measured:
+        carries = self.stacked.template.carries_state
+        self.stacked.template.train(self.training)
+        measured = self.stacked.measure(
+            batch.batch, batch.shared, self._carried if carries and batch_idx else None
+        )
+        if carries:
+            self._carried = torch.utils._pytree.tree_map(torch.detach, measured.state)
+        return measured
+
+    def _loader(self, loaders: list[Any]) -> PackLoader:
+        if len({len(loader) for loader in loaders}) > 1:
+            raise Unpackable("the trials' epochs have different lengths")
+        self._loaders.append(PackLoader(loaders, self._rows))
+        return self._loaders[-1]
+
+    def _logs_now(self) -> bool:
+        step = self.trainer.fit_loop.epoch_loop._batches_that_stepped
+        return (step + 1) % log_every(self.trainer) == 0
+
+    def _write(self, metrics: dict[str, Tensor]) -> None:
+        if not metrics:
+            return
+        # One transfer from the device for all trials and metrics.
+        table = torch.stack([value.double() for value in metrics.values()]).tolist()
+        step = self.trainer.fit_loop.epoch_loop._batches_that_stepped
+        for row, trial in enumerate(self.trials):
+            clipped = bool(trial.clip[0])
+            values = {
+                name: column[row]
+                for name, column in zip(metrics, table, strict=True)
+                if clipped or name != "train/gradient_norm_clipped"
+            }
+            trial.recording.log({**values, "epoch": self.trainer.current_epoch}, step)

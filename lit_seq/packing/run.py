@@ -1,0 +1,155 @@
+"""Trains several `lit-seq fit` command lines at once."""
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from lit_seq.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, main
+from lit_seq.errors import UserError
+from lit_seq.packing.checkpoints import PackCheckpoints, combine
+from lit_seq.packing.pack import Pack
+from lit_seq.packing.progress import AllDropped, PackProgress
+from lit_seq.packing.stacked import Unpackable
+from lit_seq.packing.trial import PackedTrial
+from lit_seq.training.checkpoints import Interrupted
+from lit_seq.training.interruption import Interruption
+from lit_seq.training.recording import disk_errors
+from lit_seq.training.run import quiet, with_own_config
+
+Logging = Callable[[int], AbstractContextManager[Any]]
+"""Trial to a context in which what is printed goes to its log."""
+
+
+def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) -> list[int]:
+    """Train `lit-seq fit` command lines as one pack, or each alone where they cannot be stacked.
+
+    A trial whose command line is wrong fails alone. When training fails for another reason than
+    divergence, such as memory, the pack goes on in two halves from the last checkpoints, and at last alone.
+
+    Args:
+        commands: each trial's command line behind `lit-seq`.
+        logging: where each trial's output goes.
+
+    Returns:
+        Each trial's exit code; see `lit_seq.cli.main`.
+    """
+    logging = logging or (lambda index: nullcontext())
+    codes = dict.fromkeys(range(len(commands)), FAILED)
+    if len(commands) == 1:
+        with logging(0):
+            return [main(commands[0])]
+    trials: dict[int, PackedTrial] = {}
+    with quiet():
+        for index, command in enumerate(commands):
+            with logging(index):
+                try:
+                    trials[index] = PackedTrial(with_own_config(command))
+                except UserError as error:
+                    print(f"lit-seq: {error}", file=sys.stderr)
+                    codes[index] = WRONG_INPUT
+    for group in _in_step(trials):
+        again: list[list[int]] = []
+        with quiet(), logging(group[0]):
+            try:
+                codes.update(zip(group, _train([trials[index] for index in group]), strict=True))
+            except Unpackable as reason:
+                print(f"These trials run one by one: {reason}.", file=sys.stderr)
+                again = [[index] for index in group]
+            except _Failed as failure:
+                half = (len(group) + 1) // 2
+                again = [group[:half], group[half:]]
+                print(f"The pack of {len(group)} failed ({failure}); it goes on in parts.", file=sys.stderr)
+        for part in again:
+            commands_of_part = [_resumed(commands[index], trials[index].folder) for index in part]
+            codes.update(zip(part, run_pack(commands_of_part, _Part(logging, part)), strict=True))
+    return [codes[index] for index in range(len(commands))]
+
+
+class _Part:
+    """The logging of some of the trials."""
+
+    def __init__(self, logging: Logging, part: list[int]) -> None:
+        self._logging, self._part = logging, part
+
+    def __call__(self, index: int) -> AbstractContextManager[Any]:
+        return self._logging(self._part[index])
+
+
+class _Failed(Exception):
+    """A pack's training failed."""
+
+
+def _in_step(trials: dict[int, PackedTrial]) -> list[list[int]]:
+    """Group trials that stand at the same step."""
+    groups: dict[Any, list[int]] = {}
+    for index, trial in trials.items():
+        groups.setdefault(trial.checkpoint and trial.checkpoint["global_step"], []).append(index)
+    return list(groups.values())
+
+
+def _resumed(command: Sequence[str], folder: Path) -> list[str]:
+    begun = (folder / "config.yaml").exists() and "--ckpt_path" not in command
+    return [*command, *(["--ckpt_path", "last"] if begun else [])]
+
+
+def _train(trials: list[PackedTrial]) -> list[int]:
+    """Train trials as a pack and return their exit codes."""
+    pack = Pack(trials)
+    checkpoints = PackCheckpoints(pack)
+    trainer = _trainer(trials[0], [PackProgress(pack), checkpoints])
+    print(f"A pack of {len(trials)} trials of {type(trials[0].model).__name__}", file=sys.stderr)
+    try:
+        with (
+            Interruption(checkpoints),
+            disk_errors(trials[0].folder),
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            for trial in trials:
+                trial.recording.begin()
+            start = None
+            if trials[0].checkpoint is not None:
+                start = Path(scratch) / "pack.ckpt"
+                whole = combine([t.checkpoint for t in trials if t.checkpoint], *pack.stacked.names)
+                torch.save(whole, start)
+            trainer.fit(pack, ckpt_path=start, weights_only=True)
+    except AllDropped:
+        pass
+    except Interrupted as interruption:
+        for trial in pack.trials:
+            trial.recording.finish("running", str(interruption))
+        left = [INTERRUPTED if trial in pack.trials else FAILED for trial in trials]
+        return left
+    except (Unpackable, UserError):
+        for trial in pack.trials:
+            trial.recording.finish("failed", "see the log")
+        raise
+    except BaseException as error:
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
+        for trial in pack.trials:
+            trial.recording.finish("running", reason)
+        raise _Failed(reason) from error
+    for trial in pack.trials:
+        trial.recording.finish(*trial.recording.record.end(trainer))
+    return [DONE if trial in pack.trials else FAILED for trial in trials]
+
+
+def _trainer(trial: PackedTrial, callbacks: list[L.Callback]) -> L.Trainer:
+    return L.Trainer(
+        **{
+            **trial.trainer_arguments(),
+            "logger": False,
+            "callbacks": callbacks,
+            "gradient_clip_val": None,
+            "gradient_clip_algorithm": None,
+            "enable_progress_bar": False,
+            "default_root_dir": trial.folder,
+        }
+    )

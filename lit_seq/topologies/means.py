@@ -1,0 +1,28 @@
+"""Means over an epoch, of one trial or of stacked ones."""
+
+import torch
+from torch import Tensor
+
+from lit_seq.topologies.measured import Measured
+
+
+class EpochMeans:
+    """Adds up what batches say, each weighted by how many targets it counted.
+
+    Sums are float64, so that neither the order of batches nor the number of trials shows in a metric.
+    """
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Tensor] = {}
+        self.targets = torch.tensor(0)
+
+    def add(self, measured: Measured) -> None:
+        """Add a batch."""
+        for name, mean in measured.means.items():
+            weighted = mean.detach().double() * measured.targets
+            self.totals[name] = self.totals[name] + weighted if name in self.totals else weighted
+        self.targets = self.targets.to(measured.targets.device) + measured.targets
+
+    def means(self) -> dict[str, Tensor]:
+        """Return the mean of each metric; nothing if no batch came."""
+        return {name: total / self.targets for name, total in self.totals.items()}

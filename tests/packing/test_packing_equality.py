@@ -1,0 +1,236 @@
+"""A trial has in a pack exactly what it has alone."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from lit_seq.cli import main
+from lit_seq.packing.run import run_pack
+
+TASKS = {
+    "language": [
+        *("--model", "LanguageModel", "--model.embedding_size", "4", "--data", "Shakespeare"),
+        *("--data.chunk_length", "6", "--data.batch_size", "4", "--trainer.limit_val_batches", "2"),
+    ],
+    "copying": [
+        "--model",
+        "ManyToMany",
+        "--data",
+        "CopyingMemory",
+        "--data.length",
+        "3",
+        "--data.batch_size",
+        "4",
+    ],
+    "adding": [
+        "--model",
+        "ManyToOne",
+        "--data",
+        "AddingProblem",
+        "--data.length",
+        "6",
+        "--data.batch_size",
+        "4",
+    ],
+}
+CELLS = {
+    "tanh": ["--model.core.cell", "Elman"],
+    "irnn": [
+        *("--model.core.cell", "Elman", "--model.core.cell.activation", "relu"),
+        *("--model.core.cell.recurrent_init", "identity"),
+    ],
+    "lstm": ["--model.core.cell", "LSTM"],
+    "peepholes": ["--model.core.cell", "LSTM", "--model.core.cell.peepholes", "true"],
+    "gru": ["--model.core.cell", "GRU"],
+}
+OPTIMISERS = {
+    "sgd": ["--optimizer", "SGD", "--optimizer.momentum", "0.9"],
+    "rmsprop": ["--optimizer", "RMSprop", "--optimizer.weight_decay", "0.01"],
+    "adam": ["--optimizer", "Adam"],
+    "adamw": ["--optimizer", "AdamW"],
+}
+COMMON = [
+    *(
+        "--model.core.hidden_size",
+        "5",
+        "--model.core.layers",
+        "2",
+        "--model.core.learned_initial_state",
+        "true",
+    ),
+    *("--trainer.precision", "64-true", "--trainer.max_steps", "50", "--trainer.log_every_n_steps", "1"),
+    *("--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "20"),
+    *("--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"),
+]
+
+
+def trial(index):
+    """Values that differ between trials: rate, clipping threshold and kind, seed."""
+    kinds = [["1.0", "norm"], ["0.05", "norm"], ["0.01", "value"]]
+    value, kind = kinds[index % 3]
+    clip = [f"--trainer.gradient_clip_val={value}", f"--trainer.gradient_clip_algorithm={kind}"]
+    return [
+        f"--optimizer.lr={0.002 * (1 + index % 5)}",
+        f"--seed_everything={index // 2}",
+        *(clip if index % 4 else []),
+    ]
+
+
+def pack(commands, capsys):
+    """Train as a pack, and make sure that it was one to its end."""
+    codes = run_pack(commands)
+    said = capsys.readouterr().err
+    assert f"A pack of {len(commands)} trials" in said
+    assert "goes on in parts" not in said, said
+    assert "one by one" not in said
+    return codes
+
+
+def command(folder, name, options, index):
+    return ["fit", *COMMON, *options, *trial(index), "--runs_dir", str(folder), "--name", f"{name}{index}"]
+
+
+def metrics(folder):
+    return pd.read_csv(folder / "metrics.csv")
+
+
+def assert_same_run(one, other, tolerance):
+    left, right = metrics(one), metrics(other)
+    assert sorted(left) == sorted(right)
+    for column in left:
+        # Lightning keeps validation metrics in float32 whatever the precision.
+        rtol = 2e-7 if column.startswith("val/") else tolerance
+        pd.testing.assert_series_equal(left[column], right[column], rtol=rtol, atol=0)
+    for name in ("last", "best"):
+        left, right = (
+            torch.load(f / "checkpoints" / f"{name}.ckpt", weights_only=True) for f in (one, other)
+        )
+        for key in ("epoch", "global_step", "loops", "hyper_parameters"):
+            assert left[key] == right[key]
+        for key in ("state_dict", "optimizer_states", "lr_schedulers"):
+            torch.testing.assert_close(left[key], right[key], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("task", "cell", "optimiser"),
+    [
+        *(("language", cell, "adam") for cell in ("lstm", "gru")),
+        ("adding", "lstm", "sgd"),
+        ("copying", "irnn", "rmsprop"),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in product(TASKS, CELLS, OPTIMISERS)),
+    ],
+)
+def test_packed_trial_equals_solo_run(tmp_path, capsys, task, cell, optimiser):
+    options = [*TASKS[task], *CELLS[cell], *OPTIMISERS[optimiser]]
+    assert pack([command(tmp_path, "packed", options, index) for index in range(3)], capsys) == [0, 0, 0]
+    for index in range(3):
+        assert main(command(tmp_path, "solo", options, index)) == 0
+        assert_same_run(tmp_path / f"packed{index}", tmp_path / f"solo{index}", 1e-8)
+
+
+@pytest.mark.slow
+def test_sixteen_trials(tmp_path, capsys):
+    options = [*TASKS["language"], *CELLS["lstm"]]
+    assert pack([command(tmp_path, "packed", options, index) for index in range(16)], capsys) == [0] * 16
+    for index in range(16):
+        assert main(command(tmp_path, "solo", options, index)) == 0
+        assert_same_run(tmp_path / f"packed{index}", tmp_path / f"solo{index}", 1e-8)
+
+
+def test_schedules_are_per_trial(tmp_path, capsys):
+    options = [*TASKS["adding"], *CELLS["gru"], "--data.train_batches", "10", "--lr_scheduler", "StepLR"]
+    options += ["--lr_scheduler.step_size", "2"]
+    extra = [["--lr_scheduler.gamma", "0.5"], ["--lr_scheduler.gamma", "0.1"]]
+    packed = [command(tmp_path, "packed", [*options, *extra[index]], index) for index in range(2)]
+    assert pack(packed, capsys) == [0, 0]
+    for index in range(2):
+        assert main(command(tmp_path, "solo", [*options, *extra[index]], index)) == 0
+        assert_same_run(tmp_path / f"packed{index}", tmp_path / f"solo{index}", 1e-8)
+
+
+def test_divergence_changes_no_bit_of_the_neighbours(tmp_path, capsys):
+    options = [*TASKS["adding"], *CELLS["irnn"], "--optimizer", "SGD", "--trainer.log_every_n_steps=7"]
+    wild = [*options, "--trainer.gradient_clip_val=null", "--optimizer.lr=1e200"]
+    calm = [command(tmp_path, "calm", options, index) for index in range(3)]
+    assert pack(calm, capsys) == [0, 0, 0]
+    mixed = [command(tmp_path, "mixed", options, index) for index in range(3)]
+    mixed.insert(1, [*command(tmp_path, "wild", options, 3), *wild[-2:]])
+    assert pack(mixed, capsys) == [0, 1, 0, 0]
+    status = json.loads((tmp_path / "wild3" / "status.json").read_text())
+    assert status["state"] == "diverged"
+    assert "train/loss is" in status["reason"]
+    for index in range(3):
+        pd.testing.assert_frame_equal(
+            metrics(tmp_path / f"calm{index}"), metrics(tmp_path / f"mixed{index}"), check_exact=True
+        )
+
+
+KILLED = """
+import json, os, signal, sys
+from lit_seq.packing.progress import PackProgress
+from lit_seq.packing.run import run_pack
+
+def kill(self, trainer, *args):
+    if trainer.global_step == 23:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+PackProgress.on_train_batch_start = kill
+run_pack(json.loads(sys.argv[1]))
+"""
+
+
+def test_killed_pack_resumes_exactly(tmp_path, capsys):
+    options = [*TASKS["language"], *CELLS["lstm"], "--checkpoint.every_steps", "1"]
+    assert pack([command(tmp_path, "whole", options, index) for index in range(3)], capsys) == [0, 0, 0]
+    cut = [command(tmp_path, "cut", options, index) for index in range(3)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    arguments = [sys.executable, "-c", KILLED, json.dumps(cut)]
+    assert subprocess.run(arguments, env=environment, capture_output=True, timeout=120).returncode == -9
+    last = torch.load(tmp_path / "cut1" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 23
+    assert pack([[*one, "--ckpt_path", "last"] for one in cut], capsys) == [0, 0, 0]
+    for index in range(3):
+        pd.testing.assert_frame_equal(
+            metrics(tmp_path / f"whole{index}"), metrics(tmp_path / f"cut{index}"), check_exact=True
+        )
+
+
+def test_a_trial_of_a_pack_goes_on_alone(tmp_path, capsys):
+    options = [*TASKS["language"], *CELLS["gru"]]
+    half = [[*command(tmp_path, "half", options, index), "--trainer.max_steps=20"] for index in range(2)]
+    assert pack(half, capsys) == [0, 0]
+    assert main([*command(tmp_path, "half", options, 0), "--ckpt_path", "last"]) == 0
+    assert main(command(tmp_path, "solo", options, 0)) == 0
+    assert_same_run(tmp_path / "half0", tmp_path / "solo0", 1e-8)
+    assert (
+        main(
+            [
+                "test",
+                "--ckpt_path",
+                str(tmp_path / "half1" / "checkpoints" / "best.ckpt"),
+                "--trainer.limit_test_batches=1",
+            ]
+        )
+        == 0
+    )
+
+
+def test_wrong_trial_fails_alone(tmp_path, capsys):
+    options = [*TASKS["adding"], *CELLS["gru"]]
+    commands = [command(tmp_path, "run", options, index) for index in range(3)]
+    commands[1] += ["--optimizer.lr", "-1"]
+    assert run_pack(commands) == [0, 2, 0]
+    assert "Invalid learning rate" in capsys.readouterr().err
+
+
+def test_what_cannot_be_stacked_runs_alone(tmp_path, capsys):
+    options = [*TASKS["adding"], *CELLS["gru"], "--model.core.dropout", "0.5", "--trainer.max_steps=3"]
+    assert run_pack([command(tmp_path, "run", options, index) for index in range(2)]) == [0, 0]
+    assert "run one by one: core.dropout draws random numbers" in capsys.readouterr().err
