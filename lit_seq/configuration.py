@@ -71,7 +71,7 @@ class CommandLine(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and say in one sentence what is wrong."""
-        arguments = list(_unfolded(args))
+        arguments = _classes_first(list(_unfolded(args)))
         try:
             self.config = parser.parse_args(arguments)
         except ArgumentError as error:
@@ -148,6 +148,23 @@ def _unfolded(arguments: Sequence[str]) -> Iterator[str]:
             yield f"{option}=null"
         else:
             yield word
+
+
+def _classes_first(arguments: Sequence[str]) -> list[str]:
+    """Move `--model CLASS` before the `--model.NAME` that it follows: the parser must know the class first."""
+    ordered: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        option, equals, _ = word.partition("=")
+        pair = [word] if equals or not option.startswith("--") else [word, *_value(words)]
+        later = [place for place, earlier in enumerate(ordered) if earlier.startswith(f"{option}.")]
+        place = later[0] if option.startswith("--") and later else len(ordered)
+        ordered[place:place] = ["=".join(pair)] if len(pair) == 2 else pair
+    return ordered
+
+
+def _value(words: Iterator[str]) -> list[str]:
+    return [following for following in [next(words, None)] if following is not None]
 
 
 def _read(path: Path) -> dict[str, Any]:
