@@ -54,7 +54,7 @@ def test_wrong_command_line_gets_one_sentence(arguments, parts):
     "content",
     [
         '{"model.core.cell": "GRU", "optimizer.lr": 0.25, "trainer.gradient_clip_val": null}',
-        '{"model": {"core": {"cell": "GRU"}}, "optimizer": {"lr": 0.25}, "trainer": {"gradient_clip_val": null}}',
+        '{"model": {"core": {"cell": "GRU"}}, "optimizer": {"lr": 0.25}}',
         '{"model.core.cell": {"class_path": "lit_seq.cells.GRU"}, "optimizer": {"lr": 0.25}}',
     ],
 )

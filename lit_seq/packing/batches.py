@@ -71,11 +71,14 @@ class PackLoader:
         if all(_equal(first, batches[group]) for group in used[1:]):
             return PackBatch(first, shared=True)
         batches = _padded(batches)
-        inputs, targets, lengths = ([batches[row][field] for row in self.rows] for field in range(3))
-        batch = Batch(
-            torch.stack(inputs), torch.stack(targets), None if lengths[0] is None else torch.stack(lengths)
+        of_trials = [batches[row] for row in self.rows]
+        lengths = [batch.lengths for batch in of_trials if batch.lengths is not None]
+        stacked = Batch(
+            torch.stack([batch.inputs for batch in of_trials]),
+            torch.stack([batch.targets for batch in of_trials]),
+            torch.stack(lengths) if lengths else None,
         )
-        return PackBatch(batch, shared=False)
+        return PackBatch(stacked, shared=False)
 
 
 def _equal(one: Iterable[Tensor | None], other: Iterable[Tensor | None]) -> bool:

@@ -80,7 +80,7 @@ def assert_equal(one, other):
     assert one[4:] == other[4:]
 
 
-# In LANGUAGE an epoch ends every 7 steps and validation follows 3 and 6 of them; in COPYING every 5 steps do both.
+# In LANGUAGE an epoch ends every 7 steps, and validation follows 3 and 6 of them; in COPYING 5 end both.
 TELLING = {"language": (1, 3, 7, 8), "copying": (5, 8)}
 
 
