@@ -6,11 +6,12 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.gru import GRU
 from lit_seq.cells.lstm import LSTM
-from lit_seq.scan import elman, gru, library, lstm, reference
+from lit_seq.scan import elman, gru, library, lstm, native, reference
 
 Run = Callable[..., tuple[Tensor, Any]]
 
@@ -21,17 +22,25 @@ OPERATORS: dict[Callable[..., Any] | None, Run] = {
 }
 """Fused operator of each update rule; a subclass with a rule of its own has none."""
 
+NATIVE: dict[Callable[..., Any] | None, Run] = {
+    Elman.step: native.elman.run,
+    GRU.step: native.gru.run,
+    LSTM.step: native.lstm.run,
+}
+"""The same in C++, for the CPU."""
+
 
 class Choice(NamedTuple):
     """An implementation.
 
     Attributes:
-        name: "library": torch's own kernel; "fused": our operator; "loop": the plain loop over `step`.
+        name: "native": our operator in C++; "library": torch's own kernel; "fused": our operator in torch's
+            operations; "loop": the plain loop over `step`.
         run: (cell, inputs, state, valid) ↦ (outputs, final state), from the first step to the last.
         reason: why it is this one.
     """
 
-    name: Literal["library", "fused", "loop"]
+    name: Literal["native", "library", "fused", "loop"]
     run: Run
     reason: str
 
@@ -47,11 +56,30 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
         return _loop("torch.func transforms, one vmap apart, need plain operations")
     if lengths is not None and isinstance(cell, Elman) and cell.activation == "linear":
         return _loop("a linear recurrence may overflow in the padding")
+    if (without := _without_native(cell)) is None:
+        return Choice("native", NATIVE[kind.step], "C++ compiled for this processor is the fastest on a CPU")
     if transforms:
-        return Choice("fused", operator, "one operator serves all stacked trials")
+        return Choice("fused", operator, f"one operator serves all stacked trials; {without}")
     if (why := library.reason(cell, inputs)) is not None:
-        return Choice("library", library.run, why)
-    return Choice("fused", operator, "torch has no kernel for this cell, or a slower one")
+        return Choice("library", library.run, f"{why}; {without}")
+    return Choice("fused", operator, f"torch has no kernel for this cell, or a slower one; {without}")
+
+
+def _without_native(cell: Cell[Any]) -> str | None:
+    """Return why a cell that has an operator cannot take the native one; None where it can."""
+    weight: Any = cell.weight_recurrent
+    if type(cell).project is not AffineCell.project:
+        return "the native operators have no projection but W x + b"
+    if weight.device.type != "cpu":
+        return "the native operators are for the CPU"
+    if weight.dtype not in (torch.float32, torch.float64):
+        return f"the native operators are not for {weight.dtype}"
+    if isinstance(cell, Elman) and cell.activation not in ("tanh", "relu"):
+        return f"the native operators have no {cell.activation}"
+    if isinstance(cell, LSTM) and cell.weight_peephole is not None:
+        return "the native operators have no peepholes"
+    why = native.unavailable()
+    return None if why is None else f"no native operators: {why}"
 
 
 def _loop(reason: str) -> Choice:

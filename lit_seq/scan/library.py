@@ -47,11 +47,7 @@ def run(cell: AffineCell[Any], inputs: Tensor, state: Any, valid: Tensor | None)
         state: state before the first step.
         valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
     """
-    weight_input: Tensor = cell.weight_input
-    if valid is not None:
-        # One more input, 1 at padding, closes the gates there.
-        inputs = torch.cat([inputs, (~valid).to(inputs.dtype)], -1)
-        weight_input = torch.cat([weight_input, _closing(cell).unsqueeze(1)], 1)
+    inputs, weight_input = close(cell, inputs, valid)
     weights: list[Tensor] = [weight_input, cell.weight_recurrent]
     if cell.bias is not None:
         weights += [cell.bias, torch.zeros_like(cell.bias)]
@@ -72,11 +68,20 @@ def run(cell: AffineCell[Any], inputs: Tensor, state: Any, valid: Tensor | None)
     return outputs, cell.state_type(h.squeeze(0))
 
 
-def _closing(cell: AffineCell[Any]) -> Tensor:
-    """Return what padding adds to W x: i = 0 and f = 1 for an LSTM, h = 0 for a ReLU, else nothing."""
+def close(cell: AffineCell[Any], inputs: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return inputs and W, where it is needed with one more input, 1 at padding, that closes the gates there.
+
+    An LSTM keeps c, by i = 0 and f = 1, and a ReLU, which might overflow, has h = 0.
+    """
+    if valid is None:
+        return inputs, cell.weight_input
     by_gate = cell.weight_input.new_zeros(cell.gates, cell.hidden_size)
-    if isinstance(cell, LSTM):
-        by_gate[0], by_gate[1] = -_CLOSED, _CLOSED
-    elif isinstance(cell, Elman) and cell.activation == "relu":
-        by_gate[0] = -_CLOSED
-    return by_gate.flatten()
+    match cell:
+        case LSTM():
+            by_gate[0], by_gate[1] = -_CLOSED, _CLOSED
+        case Elman(activation="relu"):
+            by_gate[0] = -_CLOSED
+        case _:
+            return inputs, cell.weight_input
+    closing = by_gate.flatten().unsqueeze(1)
+    return torch.cat([inputs, (~valid).to(inputs.dtype)], -1), torch.cat([cell.weight_input, closing], 1)

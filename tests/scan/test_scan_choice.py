@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lit_seq.cells import GRU, LSTM, Cell, Elman, HiddenState
-from lit_seq.scan import implementation, scan
+from lit_seq.scan import implementation, native, scan
 
 CELLS = [Elman, LSTM, GRU]
 
@@ -61,16 +61,49 @@ class Counter(Cell[HiddenState]):
         (LSTM(3, 4, peepholes=True), torch.float32, "fused"),
         (GRU(3, 4), torch.float32, "fused"),
         (Elman(3, 4), torch.float32, "fused"),
+        (Elman(3, 4, "sigmoid"), torch.float32, "fused"),
         (Shifted(3, 4), torch.float32, "fused"),
         (Halved(3, 4), torch.float32, "loop"),
         (Squared(3, 4), torch.float32, "loop"),
         (Counter(3, 4), torch.float32, "loop"),
     ],
 )
-def test_choice_on_the_cpu(cell: Cell[Any], dtype: torch.dtype, name: str) -> None:
-    choice = implementation(cell.to(dtype), torch.zeros(5, 2, 3, dtype=dtype))
+def test_choice_on_the_cpu_without_native_operators(
+    monkeypatch: pytest.MonkeyPatch, cell: Cell[Any], dtype: torch.dtype, name: str
+) -> None:
+    monkeypatch.setenv("LIT_SEQ_NATIVE", "0")
+    inputs = torch.zeros(5, 2, 3, dtype=dtype)
+    choice = implementation(cell.to(dtype), inputs)
     assert choice.name == name
     assert choice.reason
+    packed = []
+    torch.vmap(lambda x: packed.append(implementation(cell, x)) or x)(inputs.unsqueeze(0))
+    assert packed[0].name == ("fused" if name == "library" else name)
+
+
+@pytest.mark.skipif(native.unavailable() is not None, reason=f"{native.unavailable()}")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        (LSTM(3, 4), "native"),
+        (LSTM(3, 4, bias=False), "native"),
+        (GRU(3, 4), "native"),
+        (Elman(3, 4), "native"),
+        (Elman(3, 4, "relu"), "native"),
+        (Elman(3, 4, "sigmoid"), "fused"),
+        (LSTM(3, 4, peepholes=True), "fused"),
+        (Shifted(3, 4), "fused"),
+        (Halved(3, 4), "loop"),
+        (Squared(3, 4), "loop"),
+        (Counter(3, 4), "loop"),
+    ],
+)
+def test_choice_on_the_cpu(cell: Cell[Any], name: str, dtype: torch.dtype) -> None:
+    inputs, found = torch.zeros(5, 2, 3, dtype=dtype), []
+    found.append(implementation(cell.to(dtype), inputs))
+    torch.vmap(lambda x: found.append(implementation(cell, x)) or x)(inputs.unsqueeze(0))
+    assert [choice.name for choice in found] == [name, name]
 
 
 def test_a_linear_recurrence_with_padding_takes_the_loop() -> None:

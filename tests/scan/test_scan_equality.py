@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from lit_seq.cells import GRU, LSTM, Cell, Elman
-from lit_seq.scan import Choice, interface, library, reference, scan
-from lit_seq.scan.choice import OPERATORS
+from lit_seq.scan import Choice, interface, library, native, reference, scan
+from lit_seq.scan.choice import NATIVE, OPERATORS
 
 INPUT, HIDDEN, BATCH = 3, 5, 4
 
@@ -30,8 +30,13 @@ TWINS = {
     "lstm": lambda: nn.LSTM(INPUT, HIDDEN),
     "gru": lambda: nn.GRU(INPUT, HIDDEN),
 }
-PATHS = [(name, "fused") for name in CELLS] + [
-    (name, "library") for name in CELLS if name not in ("sigmoid", "linear", "peepholes")
+STANDARD = [name for name in CELLS if name not in ("sigmoid", "linear", "peepholes")]
+compiled = pytest.mark.skipif(native.unavailable() is not None, reason=f"{native.unavailable()}")
+NATIVE_PATH = pytest.param("native", marks=compiled)
+PATHS = [
+    *((name, "fused") for name in CELLS),
+    *((name, "library") for name in STANDARD),
+    *(pytest.param(name, "native", marks=compiled) for name in STANDARD),
 ]
 
 
@@ -59,7 +64,13 @@ def force(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Make `scan` take `path`, whatever it would have chosen."""
 
     def chosen(cell: Cell[Any], *_: Any) -> Choice:
-        run = {"library": library.run, "loop": reference.run, "fused": OPERATORS.get(type(cell).step)}[path]
+        step = type(cell).step
+        run = {
+            "native": NATIVE.get(step),
+            "library": library.run,
+            "loop": reference.run,
+            "fused": OPERATORS.get(step),
+        }[path]
         return Choice(path, run, "")  # type: ignore[arg-type]
 
     monkeypatch.setattr(interface, "implementation", chosen)
@@ -109,7 +120,7 @@ def test_paths_equal_the_loop(
     assert_same(results(cell, inputs, state, lengths, reverse), expected)
 
 
-@pytest.mark.parametrize("path", ["loop", "fused", "library"])
+@pytest.mark.parametrize("path", ["loop", "fused", "library", NATIVE_PATH])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("name", TWINS)
@@ -147,8 +158,14 @@ def test_paths_equal_torch(
     assert_same(found, expected)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if "bias" not in name])
-def test_operators_pass_gradcheck(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        *((name, "fused") for name in CELLS if "bias" not in name),
+        *(pytest.param(name, "native", marks=compiled) for name in STANDARD if "bias" not in name),
+    ],
+)
+def test_operators_pass_gradcheck(name: str, path: str) -> None:
     cell = build(name)
     inputs, state = torch.randn(3, 2, INPUT, requires_grad=True), random_state(cell, 2)
     leaves = [part.requires_grad_() for part in state]
@@ -156,7 +173,7 @@ def test_operators_pass_gradcheck(name: str) -> None:
 
     def function(x: Tensor, *rest: Tensor) -> Any:
         values = dict(zip(names, rest[len(state) :], strict=True))
-        run = OPERATORS[type(cell).step]
+        run = (NATIVE if path == "native" else OPERATORS)[type(cell).step]
 
         class Bound(nn.Module):
             def __init__(self) -> None:
@@ -183,7 +200,7 @@ def test_arguments_need_not_be_contiguous(monkeypatch: pytest.MonkeyPatch, name:
     assert_same(results(cell, inputs, state), results(cell, inputs.contiguous(), copied))
 
 
-@pytest.mark.parametrize("path", ["loop", "fused", "library"])
+@pytest.mark.parametrize("path", ["loop", "fused", "library", NATIVE_PATH])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", TWINS)
 def test_padding_may_hold_anything(
@@ -204,7 +221,7 @@ def test_padding_may_hold_anything(
         assert value.isfinite().all(), key
 
 
-@pytest.mark.parametrize("path", ["loop", "fused", "library"])
+@pytest.mark.parametrize("path", ["loop", "fused", "library", NATIVE_PATH])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_growing_relu_does_not_overflow_in_padding(
     monkeypatch: pytest.MonkeyPatch, reverse: bool, path: str
@@ -229,6 +246,7 @@ def test_onednn_equals_the_loop(
     """In float32, the only type that takes this way on a CPU."""
     cell, inputs = build(name).float(), torch.randn(40, BATCH, INPUT).float()
     state, lengths = random_state(cell), torch.tensor([40, 1, 25, 3]) if padded else None
+    monkeypatch.setenv("LIT_SEQ_NATIVE", "0")
     assert interface.implementation(cell, inputs, lengths).name == "library"
     found = results(cell, inputs, state, lengths, reverse)
     force(monkeypatch, "loop")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from lit_seq.cells import GRU, LSTM, Cell, Elman
-from lit_seq.scan import implementation, scan
+from lit_seq.scan import implementation, native, scan
 
 CELLS = {
     "tanh": lambda: Elman(3, 5),
@@ -30,11 +30,16 @@ class Scanned(nn.Module):
         return outputs, *final
 
 
-@pytest.fixture(autouse=True)
-def _double() -> Any:
+@pytest.fixture(autouse=True, params=["native", "fused"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run each test with and without the native operators."""
+    if request.param == "fused":
+        monkeypatch.setenv("LIT_SEQ_NATIVE", "0")
+    elif native.unavailable() is not None:
+        pytest.skip(f"{native.unavailable()}")
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)
-    yield
+    yield request.param
     torch.set_default_dtype(torch.float32)
 
 
@@ -55,7 +60,9 @@ def weighed(outputs: tuple[Tensor, ...]) -> Tensor:
 @pytest.mark.parametrize("mapped", ["nothing", "inputs", "inputs, state and lengths", "padding without map"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", CELLS)
-def test_stacked_trials_equal_trials_alone(name: str, reverse: bool, mapped: str, trials: int) -> None:
+def test_stacked_trials_equal_trials_alone(
+    path: str, name: str, reverse: bool, mapped: str, trials: int
+) -> None:
     models = build(name, trials)
     width = len(models[0].cell.state_type._fields)
     own = mapped.startswith("inputs")
@@ -77,7 +84,7 @@ def test_stacked_trials_equal_trials_alone(name: str, reverse: bool, mapped: str
 
     def together(values: dict[str, Tensor], x: Tensor, parts: Any, lengths: Any) -> Tensor:
         choice = implementation(models[0].cell, x, lengths)
-        assert choice.name == "fused"
+        assert choice.name == ("fused" if name in ("sigmoid", "peepholes") else path)
         return weighed(functional_call(models[0], values, (x, state_of(parts), lengths, reverse)))
 
     leaves = [inputs, *(p for p in parts if p is not None)]
