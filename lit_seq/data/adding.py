@@ -18,8 +18,8 @@ class AddingProblem(GeneratedData):
 
     Batch: inputs (batch, length, 2) float32, targets (batch, 1) float32.
 
-    Source: Hochreiter & Schmidhuber 1997, section 5.4; in this form Arjovsky, Shah & Bengio 2016,
-    section 5.2 (Le, Jaitly & Hinton 2015 mark any two steps).
+    Source: Hochreiter & Schmidhuber 1997, section 5.4; in this form (fixed length, one mark in each half)
+    Arjovsky, Shah & Bengio 2016, section 5.2.
 
     Args:
         length: steps of a sequence.

@@ -56,12 +56,12 @@ def _ask(name: str, revision: str | None, token: str | bool | None) -> Exception
 
     def ask() -> None:
         try:
-            HfApi(token=token).dataset_info(name, revision=revision, timeout=PATIENCE, expand=["sha"])
+            HfApi(token=token).dataset_info(name, revision=revision, expand=["sha"])
             answer.append(None)
         except Exception as error:
             answer.append(error)
 
-    # In a thread, as the time-out does not cover the look-up of the hub's address.
+    # In a thread, as no time-out of the client covers the look-up of the hub's address.
     asking = Thread(target=ask, daemon=True)
     asking.start()
     asking.join(PATIENCE)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -47,7 +47,7 @@ class Source:
         """
         self._check()
         loaded: dict[Split, Any] = {}
-        with self._hub():
+        with self._reached():
             found = self._load_dataset()
             for split in get_args(Split):
                 called = self.splits.get(split, split)
@@ -149,10 +149,10 @@ class Source:
                     " be reached; without it only the full commit of the latest is found."
                 )
 
-    def _hub(self) -> AbstractContextManager[None]:
+    def _reached(self) -> AbstractContextManager[None]:
         name = self.path.removeprefix("hf://datasets/")
         if self._is_format or not (self._named_as_on_hub or name != self.path):
-            return nullcontext()
+            return _quietly()
         return reached_or_offline(name, self.revision, self.options.get("token"))
 
     @property
@@ -164,6 +164,20 @@ class Source:
     @property
     def _named_as_on_hub(self) -> bool:
         return re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", self.path) is not None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Show no progress bars: they are worth it for what is downloaded, not for what is read from a disk."""
+    import datasets
+
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def _reason(error: BaseException) -> str:

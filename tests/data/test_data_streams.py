@@ -63,6 +63,14 @@ def test_held_out_text_is_cut_from_the_end():
     assert len(data.test_dataloader()) == len(data.predict_dataloader()) == 2
 
 
+def test_validation_text_comes_before_test_text():
+    fractions = {"validation_fraction": 0.2, "test_fraction": 0.1}
+    text = "a" * 70 + "b" * 20 + "c" * 10
+    data = Given({"train": text}, unit="byte", batch_size=1, chunk_length=5, **fractions)
+    parts = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    assert [set(streams(part)[0].flatten().tolist()) for part in parts] == [{97}, {98}, {99}]
+
+
 def test_text_given_as_validation_is_not_cut():
     texts = {"train": "ab" * 50, "validation": "ba" * 10}
     data = Given(texts, batch_size=2, chunk_length=5, test_fraction=0.0)

@@ -44,6 +44,12 @@ def test_a_book_is_reproduced_to_the_last_character(here):
         assert data.vocabulary.decode(torch.cat([batch.inputs[0] for batch in batches])) == (BOOK + end)[:-1]
 
 
+def test_reading_files_is_quiet(here, capfd):
+    (here / "book.txt").write_text(BOOK)
+    text(data_files="book.txt").read()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_an_edited_file_is_read_again(here):
     for content in ("first\n", "second\n"):
         (here / "book.txt").write_text(content)
