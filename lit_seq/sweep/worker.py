@@ -1,0 +1,116 @@
+"""A worker: one process on one device that runs trial after trial, so that torch is imported once.
+
+It reads tasks from its standard input, a JSON object a line:
+
+    {"trials": [{"number": 7, "log": "…/log.txt", "arguments": ["fit", …]}, …]}
+
+and answers on its standard output, a JSON object a line: {"event": "ready"} once, and after each trial
+{"event": "ended", "number": 7, "code": 0, "error": null}, where code is that of `lit_seq.cli.main`. What a
+trial prints goes to its log. SIGINT asks the running trial to save and stop. When the input ends, because
+the driver is done with it or dead, the worker stops in the same way.
+"""
+
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import IO, Any
+
+# A trial that has not saved by then never will.
+_GRACE = 60.0
+
+
+class Worker:
+    """Runs the tasks that its driver sends.
+
+    Args:
+        tasks: where tasks come from.
+        answers: where answers go.
+    """
+
+    def __init__(self, tasks: IO[str], answers: IO[str]) -> None:
+        self._tasks, self._answers = tasks, answers
+        self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._busy = self._ended = False
+
+    def run(self) -> None:
+        """Work until the input ends."""
+        threading.Thread(target=self._read, daemon=True).start()
+        import lit_seq.configuration  # noqa: F401  what takes seconds to import is there when a task comes
+
+        self._answer(event="ready")
+        while (task := self._queue.get()) is not None:
+            for trial in task["trials"]:
+                self._busy = True
+                if self._ended:
+                    return
+                code, error = _run_trial(trial["arguments"], trial["log"])
+                self._busy = False
+                self._answer(event="ended", number=trial["number"], code=code, error=error)
+
+    def _read(self) -> None:
+        for line in self._tasks:
+            self._queue.put(json.loads(line))
+        self._ended = True
+        self._queue.put(None)
+        if self._busy:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_GRACE)
+        os._exit(1)
+
+    def _answer(self, **content: Any) -> None:
+        self._answers.write(json.dumps(content) + "\n")
+        self._answers.flush()
+
+
+def _run_trial(arguments: list[str], log: str) -> tuple[int, str | None]:
+    """Run one trial with its output in its log; return the exit code and what escaped."""
+    from lit_seq.cli import INTERRUPTED, main
+
+    # Lightning leaves SIGINT ignored behind an interrupted run.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _redirect(log)
+    try:
+        return main(arguments), None
+    except KeyboardInterrupt:
+        return INTERRUPTED, None
+    except BaseException as error:
+        traceback.print_exc()
+        return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"
+    finally:
+        gc.collect()
+
+
+def _redirect(log: str) -> None:
+    """Let everything that is printed in this process go to a file from now on."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+
+
+def main() -> None:
+    """Run as `python -m lit_seq.sweep.worker`."""
+    # Standard streams belong to the trials, and to the processes that they start.
+    tasks = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    # A shell's background job starts with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        Worker(tasks, answers).run()
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
