@@ -36,6 +36,13 @@ class AffineCell(Cell[StateT]):
     """
 
     gates: ClassVar[int]
+    values: ClassVar[tuple[str, ...]] = (
+        "input_init",
+        "input_std",
+        "recurrent_init",
+        "recurrent_scale",
+        "recurrent_std",
+    )
 
     def __init__(
         self,

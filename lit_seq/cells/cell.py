@@ -1,7 +1,7 @@
 """The cell contract: one update rule, without time."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,10 @@ class Cell(nn.Module, ABC, Generic[StateT]):
     """
 
     state_type: type[StateT]
+
+    values: ClassVar[tuple[str, ...]] = ()
+    """Constructor arguments that act through parameters and buffers alone, so that trials which differ in
+    them can be stacked. What else differs, stacks not: it would change the function itself."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

@@ -47,6 +47,7 @@ class LSTM(AffineCell[LSTMState]):
 
     state_type = LSTMState
     gates = 4
+    values = (*AffineCell.values, "forget_bias")
 
     def __init__(
         self,
