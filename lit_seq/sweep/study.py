@@ -58,6 +58,8 @@ class Study:
             seed = int(self._study.user_attrs[_SEED])
         # Suggestions after a resumption must not repeat those before it.
         self._study.sampler = optuna.samplers.TPESampler(seed=seed + len(known), constant_liar=True)
+        # The sweep's lock is held: nobody else takes trials in the meantime.
+        self._waiting = sum(trial.state == optuna.trial.TrialState.WAITING for trial in known)
         self._count = len({trial.user_attrs[_NUMBER] for trial in known if _NUMBER in trial.user_attrs})
 
     @staticmethod
@@ -89,10 +91,10 @@ class Study:
 
     def next(self) -> Attempt | None:
         """Take the next trial, which waits or which Optuna suggests (bayes); None if there is none."""
-        waiting = self._trials(_optuna().trial.TrialState.WAITING)
-        if not waiting and (self._search.file.method != "bayes" or self._count >= self._search.size):
+        if not self.waiting():
             return None
         trial = self._study.ask(self._space)
+        self._waiting = max(0, self._waiting - 1)
         if _NUMBER not in trial.user_attrs:
             trial.set_user_attr(_NUMBER, self._count)
             self._count += 1
@@ -100,8 +102,8 @@ class Study:
 
     def waiting(self) -> int:
         """Return how many trials have not begun."""
-        count = len(self._trials(_optuna().trial.TrialState.WAITING))
-        return count + (self._search.size - self._count if self._search.file.method == "bayes" else 0)
+        suggested = self._search.size - self._count if self._search.file.method == "bayes" else 0
+        return self._waiting + suggested
 
     def end(self, handle: int, state: State, value: float | None) -> None:
         """Note the end of an attempt.
@@ -135,9 +137,7 @@ class Study:
         trial = next(trial for trial in self._latest() if trial.user_attrs[_NUMBER] == number)
         point = trial.system_attrs.get("fixed_params", trial.params)
         self._study.enqueue_trial(point, user_attrs={_NUMBER: number})
-
-    def _trials(self, *states: Any) -> list[Any]:
-        return self._study.get_trials(deepcopy=False, states=states)
+        self._waiting += 1
 
     def _latest(self) -> list[Any]:
         """Return each trial's latest attempt."""
