@@ -1,5 +1,6 @@
 """The one parser for all configurations: LightningCLI with lit-seq's own keys."""
 
+import ast
 import json
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -8,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -117,6 +119,12 @@ def parse(arguments: Sequence[str]) -> Namespace:
     return line.config[line.config.subcommand]
 
 
+def plain(config: Namespace) -> dict[str, Any]:
+    """Return a subcommand's configuration as plain data."""
+    line = _parsing()
+    return yaml.safe_load(line._subcommand_parsers["fit"].dump(config, skip_none=False, format="yaml"))
+
+
 def metric_names(config: Namespace) -> tuple[str, ...] | None:
     """Return the metrics that a run of `config` can log, or None where the model does not say."""
     module, _, name = config.model.class_path.rpartition(".")
@@ -131,7 +139,7 @@ def _unfolded(arguments: Sequence[str]) -> Iterator[str]:
     """Turn what W&B's agent passes into what the parser takes.
 
     A JSON configuration (`${args_json_file}`) holds dotted keys, in any depth: each becomes `--key=value`.
-    `${args}` writes null as None.
+    `${args}` writes null and nested values as Python does.
     """
     words = iter(arguments)
     for word in words:
@@ -144,14 +152,24 @@ def _unfolded(arguments: Sequence[str]) -> Iterator[str]:
                 if not path.is_file():
                     raise UserError(f"The configuration file {path} does not exist.")
                 yield f"--config={path}"
-        elif value == "None":
-            yield f"{option}=null"
+        elif word.startswith("-"):
+            yield f"{option}{equals}{_from_python(value)}"
         else:
-            yield word
+            yield _from_python(word)
+
+
+def _from_python(text: str) -> str:
+    """Return None, a list or a dict, as Python writes them, as JSON; anything else as it is."""
+    if text != "None" and text[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.dumps(ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError):
+        return text
 
 
 def _classes_first(arguments: Sequence[str]) -> list[str]:
-    """Move `--model CLASS` before the `--model.NAME` that it follows: the parser must know the class first."""
+    """Move `--model CLASS` before the `--model.NAME` that it follows: the parser must know the class."""
     ordered: list[str] = []
     words = iter(arguments)
     for word in words:

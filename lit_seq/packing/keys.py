@@ -1,10 +1,11 @@
 """Which trials may share a pack: those that differ in values only."""
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from lit_seq.cells import Cell
 from lit_seq.packing.optimisers import RULES
+from lit_seq.packing.stacked import Unpackable
 
 PER_RUN = ("seed_everything", "name", "runs_dir")
 """Keys of the command line that each trial of a pack has for itself."""
@@ -13,43 +14,69 @@ PER_TRIAL = ("gradient_clip_val", "gradient_clip_algorithm")
 """Arguments of the trainer that a pack applies per trial (`lit_seq.packing.clipping`)."""
 
 
-def pack_key(config: dict[str, Any]) -> str:
-    """Return what trials must have in common to be stacked: their configuration less its values.
+class PackKey(NamedTuple):
+    """What trials must have in common to be stacked.
+
+    Attributes:
+        common: their configuration less its values, as JSON.
+        values: names of the options that may differ, such as "optimizer.lr".
+    """
+
+    common: str
+    values: frozenset[str]
+
+
+def pack_key(config: dict[str, Any]) -> PackKey:
+    """Return what trials must have in common to be stacked with the one of this configuration.
 
     The values are those of `PER_RUN` and `PER_TRIAL`, the data's seed, those that an optimiser's stacked rule
     reads (`lit_seq.packing.optimisers.RULES`), a schedule's options, and those that a cell declares.
 
     Args:
         config: a run's full configuration, as plain data.
+
+    Raises:
+        Unpackable: the configuration is of a run that trains alone.
     """
+    trainer = config["trainer"]
+    if trainer.get("callbacks") or trainer.get("logger"):
+        raise Unpackable("callbacks and loggers of the user's own see a single run only")
+    left: set[str] = set(PER_RUN)
     kept = {name: value for name, value in config.items() if name not in PER_RUN}
-    kept["trainer"] = {name: value for name, value in config["trainer"].items() if name not in PER_TRIAL}
-    kept["data"] = _without(config["data"], ("seed",))
-    optimizer = config.get("optimizer") or {}
+    kept["trainer"] = {name: value for name, value in trainer.items() if name not in PER_TRIAL}
+    left |= {f"trainer.{name}" for name in PER_TRIAL}
+    kept["data"] = _without(config["data"], ("seed",), "data", left)
+    kept["optimizer"] = _without(config["optimizer"], _rule_values(config["optimizer"]), "optimizer", left)
+    if schedule := config.get("lr_scheduler"):
+        if schedule["class_path"].endswith("ReduceLROnPlateau"):
+            raise Unpackable("ReduceLROnPlateau follows the metrics of a single run")
+        kept["lr_scheduler"] = schedule["class_path"]
+        left |= {f"lr_scheduler.{name}" for name in schedule.get("init_args", {})}
+    kept["model"] = _without_cell_values(config["model"], "model", left)
+    return PackKey(json.dumps(kept, sort_keys=True, default=str), frozenset(left))
+
+
+def _rule_values(optimizer: dict[str, Any]) -> tuple[str, ...]:
+    """Return the options that an optimiser's stacked rule takes per trial."""
+    path = optimizer["class_path"]
     for kind, (_, values) in RULES.items():
-        if optimizer.get("class_path") in (
-            f"torch.optim.{kind.__name__}",
-            f"{kind.__module__}.{kind.__name__}",
-        ):
-            kept["optimizer"] = _without(optimizer, values)
-    if config.get("lr_scheduler"):
-        kept["lr_scheduler"] = config["lr_scheduler"]["class_path"]
-    kept["model"] = _without_cell_values(config["model"])
-    return json.dumps(kept, sort_keys=True, default=str)
+        if path in (f"torch.optim.{kind.__name__}", f"{kind.__module__}.{kind.__name__}"):
+            return values
+    raise Unpackable(f"{path.rpartition('.')[2]} has no stacked form")
 
 
-def _without(node: dict[str, Any], values: tuple[str, ...]) -> dict[str, Any]:
+def _without(node: dict[str, Any], values: tuple[str, ...], path: str, left: set[str]) -> dict[str, Any]:
+    left |= {f"{path}.{name}" for name in values}
     arguments = {name: value for name, value in node.get("init_args", {}).items() if name not in values}
     return {"class_path": node["class_path"], "init_args": arguments}
 
 
-def _without_cell_values(node: Any) -> Any:
+def _without_cell_values(node: Any, path: str, left: set[str]) -> Any:
     if isinstance(node, dict) and "class_path" in node:
         module, _, name = node["class_path"].rpartition(".")
         kind = getattr(__import__(module, fromlist=[name]), name)
         values = kind.values if isinstance(kind, type) and issubclass(kind, Cell) else ()
-        inner = {
-            key: _without_cell_values(value) for key, value in _without(node, values)["init_args"].items()
-        }
+        arguments = _without(node, values, path, left)["init_args"]
+        inner = {key: _without_cell_values(value, f"{path}.{key}", left) for key, value in arguments.items()}
         return {"class_path": node["class_path"], "init_args": inner}
     return node

@@ -94,9 +94,9 @@ def panel(metric: str, configurations: Sequence[Configuration], counted: set[int
         counted: `id` of each run that counts in means.
 
     Returns:
-        None where no trial logged the metric.
+        None where no trial logged a finite value of the metric.
     """
-    drawn = [c for c in configurations if any(metric in run.metrics for run in c.runs)]
+    drawn = [c for c in configurations if any(len(_finite(run.metrics.get(metric))) for run in c.runs)]
     if not drawn:
         return None
     sizes = [

@@ -26,6 +26,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--runs_dir", type=Path, default=Path("runs"), help="folder of sweeps (runs)")
     parser.add_argument("--name", help="folder in RUNS_DIR, and W&B group (the file's name, or its stem)")
     parser.add_argument("--workers", type=int, help="trials at once (one a GPU; 1 without a GPU)")
+    parser.add_argument(
+        "--pack", default="auto", metavar="auto|off|K", help="most trials trained as one stacked model (auto)"
+    )
     parser.add_argument("--resume", action="store_true", help="finish what was interrupted or failed")
     parser.add_argument("--seed", type=int, default=0, help="of method random and bayes (0)")
     parser.add_argument("--storage", metavar="URL", help="Optuna's storage (study.db in the sweep's folder)")
@@ -40,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: wrong input, nothing started.
     """
+    from lit_seq.packing.plan import pack_size
     from lit_seq.sweep.driver import take_up
     from lit_seq.sweep.file import read_sweep_file
     from lit_seq.sweep.folder import check_same, create, locked, note_resumption
@@ -49,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers is {args.workers}; it must be at least 1.")
+    pack_size(args.pack)
     file = read_sweep_file(args.file)
     name = args.name or file.name
     if Path(name).name != name or name.startswith("."):
@@ -72,14 +77,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _work(folder: Path, args: argparse.Namespace, study: "Study", search: "Search", lock: IO[str]) -> int:
+    from lit_seq.packing.plan import pack_size
     from lit_seq.sweep.display import display_for
     from lit_seq.sweep.driver import Driver
     from lit_seq.sweep.outcome import describe_outcome, write_sweep_report
     from lit_seq.sweep.pool import Pool, device_variables
 
+    size = pack_size(args.pack)
     variables = device_variables(args.workers)
     display = display_for(search.file, len(variables))
-    driver = Driver(folder, search.file, study, Pool(variables, folder / "workers.log", lock), display)
+    pool = Pool(variables, folder / "workers.log", lock)
+    driver = Driver(folder, search.file, study, pool, display, size)
     try:
         with display:
             done = driver.run()

@@ -22,6 +22,7 @@ class Trial:
         status: its status.json.
         best: the best value so far of the sweep's metric.
         handle: the study's handle of the attempt that runs.
+        pack: how many trials run as one with it, itself included.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Trial:
     status: Status
     best: float | None = None
     handle: int = -1
+    pack: int = 1
 
     def look(self, metric: Metric | None) -> None:
         """Read status.json of a running trial anew; a moment without one changes nothing."""

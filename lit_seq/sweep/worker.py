@@ -2,11 +2,12 @@
 
 It reads tasks from its standard input, a JSON object a line:
 
-    {"trials": [{"number": 7, "log": "…/log.txt", "arguments": ["fit", …]}, …]}
+    {"trials": [{"number": 7, "log": "…/log.txt", "arguments": ["fit", …], "alone": null}, …]}
 
 and answers on its standard output, a JSON object a line: {"event": "ready"} once, and after each trial
-{"event": "ended", "number": 7, "code": 0, "error": null}, where code is that of `lit_seq.cli.main`. What a
-trial prints goes to its log. SIGINT asks the running trial to save and stop. When the input ends, because
+{"event": "ended", "number": 7, "code": 0, "error": null}, where code is that of `lit_seq.cli.main`. Several
+trials of a task train as a pack; "alone" says why one does not. What a trial prints goes to its log, what a
+pack prints to its first trial's. SIGINT asks the running trial to save and stop. When the input ends, because
 the driver is done with it or dead, the worker stops in the same way.
 """
 
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any
 
 # A trial that has not saved by then never will.
@@ -45,12 +47,12 @@ class Worker:
 
         self._answer(event="ready")
         while (task := self._queue.get()) is not None:
-            for trial in task["trials"]:
-                self._busy = True
-                if self._ended:
-                    return
-                code, error = _run_trial(trial["arguments"], trial["log"])
-                self._busy = False
+            self._busy = True
+            if self._ended:
+                return
+            codes, error = _run_trials(task["trials"])
+            self._busy = False
+            for trial, code in zip(task["trials"], codes, strict=True):
                 self._answer(event="ended", number=trial["number"], code=code, error=error)
 
     def _read(self) -> None:
@@ -68,25 +70,29 @@ class Worker:
         self._answers.flush()
 
 
-def _run_trial(arguments: list[str], log: str) -> tuple[int, str | None]:
-    """Run one trial with its output in its log; return the exit code and what escaped."""
-    from lit_seq.cli import INTERRUPTED, main
+def _run_trials(trials: list[dict[str, Any]]) -> tuple[list[int], str | None]:
+    """Run trials, as a pack if there are several; return their exit codes and what escaped."""
+    from lit_seq.cli import INTERRUPTED
+    from lit_seq.packing.run import run_pack
 
     # Lightning leaves SIGINT ignored behind an interrupted run.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _redirect(log)
+    logs = [trial["log"] for trial in trials]
     try:
-        return main(arguments), None
+        if trials[0]["alone"]:
+            _printing_to(logs[0])
+            print(f"This trial is in no pack: {trials[0]['alone']}.", file=sys.stderr)
+        return run_pack([trial["arguments"] for trial in trials], lambda i: _printing_to(logs[i])), None
     except KeyboardInterrupt:
-        return INTERRUPTED, None
+        return [INTERRUPTED] * len(trials), None
     except BaseException as error:
         traceback.print_exc()
-        return 1, f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return [1] * len(trials), f"{type(error).__name__}: {' '.join(str(error).split())}"
     finally:
         gc.collect()
 
 
-def _redirect(log: str) -> None:
+def _printing_to(log: str) -> AbstractContextManager[None]:
     """Let everything that is printed in this process go to a file from now on."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -94,6 +100,7 @@ def _redirect(log: str) -> None:
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)
+    return nullcontext()
 
 
 def main() -> None:

@@ -20,6 +20,10 @@ class MetricsFile(Logger):
         folder: the run folder.
         resume_after: the last step that a resumed run keeps; rows behind it are dropped, as they will be
             logged again. None starts a new file.
+
+    Attributes:
+        latest: the latest value of each metric.
+        last_step: step of the row that was logged last.
     """
 
     def __init__(self, folder: Path, resume_after: int | None = None) -> None:
@@ -29,7 +33,10 @@ class MetricsFile(Logger):
         self._pending: list[dict[str, Any]] = []
         self._last: dict[str, Any] | None = None
         self.latest: dict[str, float] = {}
-        if resume_after is not None and self._path.exists():
+        self.last_step: int | None = None
+        if resume_after is None:
+            self._path.unlink(missing_ok=True)
+        elif self._path.exists():
             self._keep(resume_after)
 
     @property
@@ -59,6 +66,7 @@ class MetricsFile(Logger):
         if row == self._last:
             return
         self._last = row
+        self.last_step = step
         self.latest |= {name: value for name, value in metrics.items() if name != "epoch"}
         self._pending.append(row)
 

@@ -92,4 +92,4 @@ class Record(L.Callback):
         for name in ("train/loss", "val/loss"):
             value = self._metrics.latest.get(name, 0.0)
             if not math.isfinite(value):
-                raise Diverged(f"{name} is {value} at step {trainer.global_step}")
+                raise Diverged(f"{name} is {value} at step {self._metrics.last_step}")

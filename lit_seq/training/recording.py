@@ -64,13 +64,14 @@ class Recording:
 
     def begin(self) -> None:
         """Write config.yaml and status.json, and start the W&B run."""
+        if self.wandb_run:
+            # First, so that nothing is written where W&B refuses the run.
+            _ = self.wandb_run.experiment
         with disk_errors(self.folder):
             if not (self.folder / "config.yaml").exists():
                 with replacing(self.folder / "config.yaml") as file:
                     yaml.safe_dump(self._config, file, sort_keys=False)
             self.record.write("running")
-        if self.wandb_run:
-            _ = self.wandb_run.experiment
 
     def log(self, metrics: dict[str, float], step: int) -> None:
         """Add a row to metrics.csv and to the W&B run."""

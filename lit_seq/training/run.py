@@ -1,6 +1,7 @@
 """`lit-seq fit`, `validate`, `test` and `predict`: a run in its folder."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,9 @@ class Run(CommandLine):
                 f"--ckpt_path {options.ckpt_path} needs --name, the run whose checkpoint is meant."
             )
         self.checkpoint: dict[str, Any] | None = None
-        self.folder = Path(options.runs_dir) / (options.name or f"{datetime.now():%Y-%m-%d-%H-%M-%S}")
+        # W&B's agents start several runs in a second, each with an id of its own.
+        name = options.name or os.environ.get("WANDB_RUN_ID") or f"{datetime.now():%Y-%m-%d-%H-%M-%S}"
+        self.folder = Path(options.runs_dir) / name
         path = self.folder / "checkpoints" / f"{options.ckpt_path}.ckpt" if named else options.ckpt_path
         begun = (self.folder / "config.yaml").exists()
         if self.subcommand == "fit":

@@ -33,11 +33,11 @@ def _read(content: bytes) -> tuple[int, int]:
     """Return where the last whole record ends, and the last step of the history."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    end, last_step = _HEADER, -1
+    whole, last_step = _HEADER, -1
     for end, record in _records(content):
         history = Record.FromString(record).history
-        last_step = max(last_step, history.step.num if history.item else -1)
-    return end, last_step
+        whole, last_step = end, max(last_step, history.step.num if history.item else -1)
+    return whole, last_step
 
 
 def _records(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -305,7 +305,7 @@ def test_a_target_ends_the_sweep_and_two_drivers_are_refused(capfd: pytest.Captu
     metric = {"name": "val/loss", "goal": "minimize", "target": 1e6}
     options = ["--trainer.max_steps", 2, "--wandb.mode", "disabled"]
     file = write({"seed_everything": {"values": [1, 2, 3]}}, *options, metric=metric)
-    assert main(["sweep", file]) == 0
+    assert main(["sweep", file, "--pack", "off"]) == 0
     assert [s.state for s in statuses()] == ["finished", "queued", "queued"]
     capfd.readouterr()
     with locked(Path("runs/tiny")):
