@@ -30,6 +30,7 @@ template <class T> struct GRU {
     const T* from = kept.at(at.trial, at.step, at.row) + at.unit;
     const auto n = load(from, at.count), r = load(from + hidden, at.count);
     const auto z = load(from + 2 * hidden, at.count), u = load(from + 3 * hidden, at.count);
+    for (int place = 0; place < 4; ++place) kept.prefetch_before(from + place * hidden);
     const auto dn = (dh - dh * z) * (T(1) - n * n);
     store(delta, dn, at.count);
     store(delta + hidden, dn * u * r * (T(1) - r), at.count);

@@ -38,6 +38,8 @@ template <class T> struct LSTM {
     const auto i = load(gates, at.count), f = load(gates + hidden, at.count);
     const auto g = load(gates + 2 * hidden, at.count), o = load(gates + 3 * hidden, at.count);
     const T* c = kept.c.at(at.trial, at.step, at.row) + at.unit;
+    for (int gate = 0; gate < 4; ++gate) kept.gates.prefetch_before(gates + gate * hidden);
+    kept.c.prefetch_before(c - kept.c.step);
     const auto tanh_c = hyperbolic_tangent<T>(load(c, at.count));
     T* carried = grad_c.at(at.trial, 0, at.row) + at.unit;
     const auto dc = load((const T*)carried, at.count) + dh * o * (T(1) - tanh_c * tanh_c);

@@ -168,7 +168,9 @@ void backward(const Sizes& s, const Affine<T>& a, const Gradients<T>& g, const C
               T* carried = g.grad_last.at(p.trial, 0, first + r) + unit;
               if (t + 1 == s.time || Cell::kCarries) dh += load((const T*)carried, count);
               if (t >= 0) {
-                dh += load((const T*)g.grad_h.at(p.trial, t, first + r) + unit, count);
+                const T* incoming = g.grad_h.at(p.trial, t, first + r) + unit;
+                g.grad_h.prefetch_before(incoming);
+                dh += load(incoming, count);
                 dh = cell.backward(dh, kept.delta(place, first + r - p.first) + unit,
                                    At{p.trial, t, first + r, unit, count});
               }
@@ -178,8 +180,12 @@ void backward(const Sizes& s, const Affine<T>& a, const Gradients<T>& g, const C
       if (t < 0) break;
       for (int64_t r = 0; r < kept.rows; ++r) {
         const View<T>& before = t ? a.h : a.h_0;
-        std::copy_n(before.at(p.trial, std::max<int64_t>(t - 1, 0), p.first + r), s.hidden, kept.seen(place, r));
-        std::copy_n(a.x.at(p.trial, t, p.first + r), s.inputs, kept.seen(place, r) + of_h * kWidth<T>);
+        const T* h = before.at(p.trial, std::max<int64_t>(t - 1, 0), p.first + r);
+        const T* x = a.x.at(p.trial, t, p.first + r);
+        std::copy_n(h, s.hidden, kept.seen(place, r));
+        std::copy_n(x, s.inputs, kept.seen(place, r) + of_h * kWidth<T>);
+        for (int64_t unit = 0; unit < s.hidden; unit += kWidth<T>) before.prefetch_before(h + unit);
+        for (int64_t i = 0; i < s.inputs; i += kWidth<T>) a.x.prefetch_before(x + i);
       }
       if (g.grad_x.data)
         for (int64_t block = 0; block < input.blocks; ++block)
