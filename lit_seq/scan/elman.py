@@ -12,6 +12,7 @@ from lit_seq.cells.elman import Activation, Elman
 from lit_seq.scan.operator import (
     apply_stacked,
     multiply_add,
+    of_or_zero,
     recurrent_gradient,
     sigmoid_backward,
     steps,
@@ -49,14 +50,16 @@ class _ElmanOperator(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         _, weight, h_0, ctx.activation = inputs
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, h_0, output[0])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_outputs: Tensor, grad_h: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_outputs: Tensor | None, grad_h: Tensor | None) -> tuple[Tensor | None, ...]:
         weight, h_0, outputs = ctx.saved_tensors
         fused, phi_backward = multiply_add(weight), ACTIVATIONS[ctx.activation][1]
-        deltas, dh = outputs.new_empty(outputs.shape), grad_h.clone()
+        deltas, dh = outputs.new_empty(outputs.shape), of_or_zero(grad_h, h_0).clone()
+        grad_outputs = of_or_zero(grad_outputs, outputs)
         for dy, y, delta in zip(*(reversed(steps(x)) for x in (grad_outputs, outputs, deltas)), strict=True):
             phi_backward(dh.add_(dy), y, grad_input=delta)
             fused(dh, delta, weight, beta=0, out=dh)

@@ -11,6 +11,7 @@ from lit_seq.cells.gru import GRU
 from lit_seq.scan.operator import (
     apply_stacked,
     multiply_add,
+    of_or_zero,
     recurrent_gradient,
     sigmoid_backward,
     steps,
@@ -53,11 +54,14 @@ class _GRUOperator(torch.autograd.Function):
         _, weight, h_0 = inputs
         outputs, _, *kept = output
         ctx.mark_non_differentiable(*kept)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, h_0, outputs, *kept)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_outputs: Tensor, grad_h: Tensor, *_: None) -> tuple[Tensor, ...]:
+    def backward(
+        ctx: Any, grad_outputs: Tensor | None, grad_h: Tensor | None, *_: None
+    ) -> tuple[Tensor, ...]:
         weight, h_0, outputs, kept_rz, kept_n, kept_u = ctx.saved_tensors
         fused, hidden = multiply_add(weight), h_0.shape[-1]
         weight_rz, weight_n = weight.split((2 * hidden, hidden), -2)
@@ -67,11 +71,11 @@ class _GRUOperator(torch.autograd.Function):
         )
         deltas_rz = deltas[..., : 2 * hidden]
         r, z = map(steps, kept_rz.chunk(2, -1))
-        n, u, dy = map(steps, (kept_n, kept_u, grad_outputs))
+        n, u, dy = map(steps, (kept_n, kept_u, of_or_zero(grad_outputs, outputs)))
         dr, dz, dn = map(steps, deltas.chunk(3, -1))
         drz, du = map(steps, (deltas_rz, deltas_u))
         before = (h_0, *steps(outputs))
-        dh, scratch = grad_h.clone(), torch.empty_like(h_0)
+        dh, scratch = of_or_zero(grad_h, h_0).clone(), torch.empty_like(h_0)
         for t in reversed(range(len(dy))):
             dh.add_(dy[t])
             sigmoid_backward(torch.sub(before[t], n[t], out=scratch).mul_(dh), z[t], grad_input=dz[t])

@@ -10,6 +10,7 @@ from lit_seq.cells.lstm import LSTM, LSTMState
 from lit_seq.scan.operator import (
     apply_stacked,
     multiply_add,
+    of_or_zero,
     recurrent_gradient,
     sigmoid_backward,
     steps,
@@ -67,21 +68,23 @@ class _LSTMOperator(torch.autograd.Function):
         _, weight, peepholes, h_0, c_0 = inputs
         outputs, _, _, *kept = output
         ctx.mark_non_differentiable(*kept)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(weight, peepholes, h_0, c_0, outputs, *kept)
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, grad_outputs: Tensor, grad_h: Tensor, grad_c: Tensor, *_: None
+        ctx: Any, grad_outputs: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None, *_: None
     ) -> tuple[Tensor | None, ...]:
         weight, peepholes, h_0, c_0, outputs, gates, cells, squashed = ctx.saved_tensors
         fused = multiply_add(weight)
         deltas = gates.new_empty(gates.shape)
         i, f, g, o = map(steps, gates.chunk(4, -1))
         di, df, dg, do = map(steps, deltas.chunk(4, -1))
-        difgo, dy, tanh_c = map(steps, (deltas, grad_outputs, squashed))
+        difgo, dy, tanh_c = map(steps, (deltas, of_or_zero(grad_outputs, outputs), squashed))
         before = (c_0, *steps(cells))
-        dh, dc, scratch = grad_h.clone(), grad_c.clone(), torch.empty_like(h_0)
+        dh, dc = of_or_zero(grad_h, h_0).clone(), of_or_zero(grad_c, c_0).clone()
+        scratch = torch.empty_like(h_0)
         for t in reversed(range(len(dy))):
             dh.add_(dy[t])
             sigmoid_backward(torch.mul(dh, tanh_c[t], out=scratch), o[t], grad_input=do[t])

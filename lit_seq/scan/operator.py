@@ -33,6 +33,14 @@ def steps(sequence: Tensor) -> tuple[Tensor, ...]:
     return sequence.unbind(-3)
 
 
+def of_or_zero(gradient: Tensor | None, output: Tensor) -> Tensor:
+    """Return the gradient of `output`, expanded zero where nothing depends on it.
+
+    Operators call `ctx.set_materialize_grads(False)`: autograd would fill zeros for all that they keep.
+    """
+    return output.new_zeros(()).expand_as(output) if gradient is None else gradient
+
+
 def recurrent_gradient(deltas: Tensor, h_0: Tensor, outputs: Tensor) -> Tensor:
     """Return Σ_t δ_tᵀ h_{t-1}, the gradient of a recurrent matrix, by one product over all steps.
 

@@ -190,6 +190,25 @@ def test_operators_pass_gradcheck(name: str, path: str) -> None:
     assert torch.autograd.gradcheck(function, (inputs, *leaves, *parameters))
 
 
+@pytest.mark.parametrize("used", ["outputs", "final"])
+@pytest.mark.parametrize(("name", "path"), PATHS)
+def test_a_loss_may_use_a_part_of_what_a_scan_returns(
+    monkeypatch: pytest.MonkeyPatch, name: str, path: str, used: str
+) -> None:
+    cell, inputs = build(name), torch.randn(5, BATCH, INPUT)
+    before = random_state(cell)
+
+    def gradients(path: str) -> tuple[Tensor, ...]:
+        force(monkeypatch, path)
+        leaves = [part.clone().requires_grad_() for part in before]
+        outputs, final = scan(cell, inputs, type(before)(*leaves))
+        loss = outputs.sin().sum() if used == "outputs" else final[-1].sin().sum()
+        return torch.autograd.grad(loss, [*leaves, *cell.parameters()])
+
+    for found, expected in zip(gradients(path), gradients("loop"), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize(("name", "path"), PATHS)
 def test_arguments_need_not_be_contiguous(monkeypatch: pytest.MonkeyPatch, name: str, path: str) -> None:
     cell, inputs = build(name), torch.randn(INPUT, BATCH, 2 * 6).permute(2, 1, 0)[::2]

@@ -19,6 +19,8 @@ template <class Phi, class T> struct Elman {
   static constexpr bool kCarries = false;
   const View<T>& h;
 
+  INLINE void expect(const At& at) const { h.expect(at.trial, at.step, at.row, at.unit); }
+
   INLINE void forward(const Vector<T>* sum, const At& at) const {
     store(h.at(at.trial, at.step, at.row) + at.unit, Phi::template value<T>(*sum), at.count);
   }

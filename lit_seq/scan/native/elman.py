@@ -40,11 +40,12 @@ class _ElmanOperator(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         *given, ctx.activation = inputs
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*given, output[0])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_outputs: Tensor, grad_h: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_outputs: Tensor | None, grad_h: Tensor | None) -> tuple[Tensor | None, ...]:
         *given, h_0, outputs = ctx.saved_tensors
         name, needs_inputs = f"elman_{ctx.activation}", ctx.needs_input_grad[0]
         return *run_backward(name, given, h_0, outputs, (), grad_outputs, grad_h, needs_inputs), None

@@ -15,6 +15,11 @@ template <class T> struct GRU {
     return load((const T*)from.at(at.trial, std::max<int64_t>(at.step - 1, 0), at.row) + at.unit, at.count);
   }
 
+  INLINE void expect(const At& at) const {
+    for (int gate = 0; gate < 4; ++gate) kept.expect(at.trial, at.step, at.row, at.unit + gate * hidden);
+    a.h.expect(at.trial, at.step, at.row, at.unit);
+  }
+
   INLINE void forward(const Vector<T>* sum, const At& at) const {
     const auto r = sigmoid<T>(sum[1]), z = sigmoid<T>(sum[2]), u = sum[3];
     const auto n = hyperbolic_tangent<T>(sum[0] + r * u);

@@ -37,11 +37,14 @@ class _GRUOperator(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         outputs, _, kept = output
         ctx.mark_non_differentiable(kept)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs, outputs, kept)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_outputs: Tensor, grad_h: Tensor, _: None) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, grad_outputs: Tensor | None, grad_h: Tensor | None, _: None
+    ) -> tuple[Tensor | None, ...]:
         *given, h_0, outputs, kept = ctx.saved_tensors
         return run_backward(
             "gru", given, h_0, outputs, (kept,), grad_outputs, grad_h, ctx.needs_input_grad[0]

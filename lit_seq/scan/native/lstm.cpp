@@ -21,6 +21,12 @@ template <class T> struct LSTM {
     return load((const T*)from.at(at.trial, std::max<int64_t>(at.step - 1, 0), at.row) + at.unit, at.count);
   }
 
+  INLINE void expect(const At& at) const {
+    for (int gate = 0; gate < 4; ++gate) kept.gates.expect(at.trial, at.step, at.row, at.unit + gate * hidden);
+    kept.c.expect(at.trial, at.step, at.row, at.unit);
+    h.expect(at.trial, at.step, at.row, at.unit);
+  }
+
   INLINE void forward(const Vector<T>* sum, const At& at) const {
     const auto i = sigmoid<T>(sum[0]), f = sigmoid<T>(sum[1]), g = hyperbolic_tangent<T>(sum[2]);
     const auto o = sigmoid<T>(sum[3]), c = f * earlier(at) + i * g;

@@ -8,7 +8,7 @@ from torch.autograd.function import once_differentiable
 
 from lit_seq.cells.lstm import LSTM, LSTMState
 from lit_seq.scan.native.affine import arguments, run_backward, run_forward
-from lit_seq.scan.operator import apply_stacked
+from lit_seq.scan.operator import apply_stacked, of_or_zero
 
 
 def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> tuple[Tensor, LSTMState]:
@@ -35,16 +35,17 @@ class _LSTMOperator(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         outputs, _, _, *kept = output
         ctx.mark_non_differentiable(*kept)
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs, outputs, *kept)
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, grad_outputs: Tensor, grad_h: Tensor, grad_c: Tensor, *_: None
+        ctx: Any, grad_outputs: Tensor | None, grad_h: Tensor | None, grad_c: Tensor | None, *_: None
     ) -> tuple[Tensor | None, ...]:
         *given, h_0, c_0, outputs, gates, cells = ctx.saved_tensors
         kept, needs_inputs = (c_0, gates, cells), ctx.needs_input_grad[0]
-        dc = grad_c.clone(memory_format=torch.contiguous_format)
+        dc = of_or_zero(grad_c, c_0).clone(memory_format=torch.contiguous_format)
         found = run_backward("lstm", given, h_0, outputs, kept, grad_outputs, grad_h, needs_inputs, dc)
         return *found, dc
 

@@ -3,8 +3,9 @@
 //   kAhead: the place among them where U h is added, W x + b being added from place 0;
 //   kFirst: the gate that W x + b has at place 0, the others following cyclically;
 //   kCarries: dh_{t-1} has a part that does not go through U;
+//   expect(at): fetch what forward will write;
 //   forward(sums, at): compute and store a vector of units; backward(dh, delta, at): store δ at each place,
-//   `stride` apart, and return the part that kCarries tells of.
+//   as many elements apart as there are hidden units, and return the part that kCarries tells of.
 #pragma once
 
 #include "product.h"
@@ -54,6 +55,14 @@ template <class Cell, class T> void forward(const Sizes& s, const Affine<T>& a, 
       const View<T>& before = t ? a.h : a.h_0;
       for (int64_t block = 0; block < weights.blocks; ++block)
         for_tiles(p.first, p.end, [&](int64_t first, int64_t rows) {
+          const auto for_units = [&](auto work) {
+            for (int64_t r = 0; r < rows; ++r)
+              for (int64_t v = 0; v < units; ++v) {
+                const int64_t unit = (block * units + v) * kWidth<T>;
+                if (unit < s.hidden) work(sum + r * width + v, At{p.trial, t, first + r, unit, s.hidden - unit});
+              }
+          };
+          for_units([&](const Vector<T>*, const At& at) { cell.expect(at); });
           const Vector<T>* w = weights.at(p.trial, block);
           for (int64_t r = 0; r < rows; ++r)
             for (int64_t v = 0; v < width; ++v) sum[r * width + v] = v < vectors ? w[v] : Vector<T>{};
@@ -62,11 +71,7 @@ template <class Cell, class T> void forward(const Sizes& s, const Affine<T>& a, 
           multiply<T>(rows, vectors, sum, width, a.x.at(p.trial, t, first), a.x.row, 1, W, next, s.inputs);
           multiply<T>(rows, vectors, sum + Cell::kAhead * units, width,
                       before.at(p.trial, std::max<int64_t>(t - 1, 0), first), before.row, 1, U, next, s.hidden);
-          for (int64_t r = 0; r < rows; ++r)
-            for (int64_t v = 0; v < units; ++v) {
-              const int64_t unit = (block * units + v) * kWidth<T>;
-              if (unit < s.hidden) cell.forward(sum + r * width + v, At{p.trial, t, first + r, unit, s.hidden - unit});
-            }
+          for_units([&](const Vector<T>* sums, const At& at) { cell.forward(sums, at); });
         });
     }
   });
