@@ -16,7 +16,8 @@ template <class T> struct View {
   int64_t trial, step, row;
   T* at(int64_t k, int64_t t, int64_t b) const { return data + k * trial + t * step + b * row; }
 
-  // Fetch what will be written: otherwise each store into fresh memory waits for its line.
+  // Fetch what will be written: otherwise each store into fresh memory waits for its line. GCC takes a function
+  // that only fetches for one without effect, and drops its calls unless all are inlined.
   INLINE void expect(int64_t k, int64_t t, int64_t b, int64_t i) const { __builtin_prefetch(at(k, t, b) + i, 1, 3); }
 
   // Fetch what the backward pass reads one step later: going back in time, the processor does not foresee it.

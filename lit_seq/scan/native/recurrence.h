@@ -55,14 +55,11 @@ template <class Cell, class T> void forward(const Sizes& s, const Affine<T>& a, 
       const View<T>& before = t ? a.h : a.h_0;
       for (int64_t block = 0; block < weights.blocks; ++block)
         for_tiles(p.first, p.end, [&](int64_t first, int64_t rows) {
-          const auto for_units = [&](auto work) {
-            for (int64_t r = 0; r < rows; ++r)
-              for (int64_t v = 0; v < units; ++v) {
-                const int64_t unit = (block * units + v) * kWidth<T>;
-                if (unit < s.hidden) work(sum + r * width + v, At{p.trial, t, first + r, unit, s.hidden - unit});
-              }
-          };
-          for_units([&](const Vector<T>*, const At& at) { cell.expect(at); });
+          for (int64_t r = 0; r < rows; ++r)
+            for (int64_t v = 0; v < units; ++v) {
+              const int64_t unit = (block * units + v) * kWidth<T>;
+              if (unit < s.hidden) cell.expect(At{p.trial, t, first + r, unit, s.hidden - unit});
+            }
           const Vector<T>* w = weights.at(p.trial, block);
           for (int64_t r = 0; r < rows; ++r)
             for (int64_t v = 0; v < width; ++v) sum[r * width + v] = v < vectors ? w[v] : Vector<T>{};
@@ -71,7 +68,11 @@ template <class Cell, class T> void forward(const Sizes& s, const Affine<T>& a, 
           multiply<T>(rows, vectors, sum, width, a.x.at(p.trial, t, first), a.x.row, 1, W, next, s.inputs);
           multiply<T>(rows, vectors, sum + Cell::kAhead * units, width,
                       before.at(p.trial, std::max<int64_t>(t - 1, 0), first), before.row, 1, U, next, s.hidden);
-          for_units([&](const Vector<T>* sums, const At& at) { cell.forward(sums, at); });
+          for (int64_t r = 0; r < rows; ++r)
+            for (int64_t v = 0; v < units; ++v) {
+              const int64_t unit = (block * units + v) * kWidth<T>;
+              if (unit < s.hidden) cell.forward(sum + r * width + v, At{p.trial, t, first + r, unit, s.hidden - unit});
+            }
         });
     }
   });
