@@ -56,8 +56,13 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
         return _loop("torch.func transforms, one vmap apart, need plain operations")
     if lengths is not None and isinstance(cell, Elman) and cell.activation == "linear":
         return _loop("a linear recurrence may overflow in the padding")
-    if (without := _without_native(cell)) is None:
-        return Choice("native", NATIVE[kind.step], "C++ compiled for this processor is the fastest on a CPU")
+    without = _without_native(cell)
+    if without is None and not transforms and _better_by_onednn(cell, inputs):
+        return Choice("library", library.run, "oneDNN is the faster for one float32 LSTM of this size")
+    if without is None:
+        return Choice(
+            "native", NATIVE[kind.step], f"C++ with {native.instructions()} is the fastest on a CPU"
+        )
     if transforms:
         return Choice("fused", operator, f"one operator serves all stacked trials; {without}")
     if (why := library.reason(cell, inputs)) is not None:
@@ -80,6 +85,17 @@ def _without_native(cell: Cell[Any]) -> str | None:
         return "the native operators have no peepholes"
     why = native.unavailable()
     return None if why is None else f"no native operators: {why}"
+
+
+def _better_by_onednn(cell: Cell[Any], inputs: Tensor) -> bool:
+    """Return whether torch's kernel for an LSTM beats the native one, as benchmarks/operators.py measures.
+
+    It does where U does not fit a core's cache, where too few rows share the reading of W and U, and where a
+    vector of units is padded.
+    """
+    if not isinstance(cell, LSTM) or library.reason(cell, inputs) is None:
+        return False
+    return cell.hidden_size > 256 or cell.hidden_size % 16 != 0 or inputs.shape[1] < 32
 
 
 def _loop(reason: str) -> Choice:

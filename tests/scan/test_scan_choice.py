@@ -86,24 +86,34 @@ def test_choice_on_the_cpu_without_native_operators(
 @pytest.mark.parametrize(
     ("cell", "name"),
     [
-        (LSTM(3, 4), "native"),
-        (LSTM(3, 4, bias=False), "native"),
+        (LSTM(3, 16), "native"),
+        (LSTM(3, 16, bias=False), "native"),
         (GRU(3, 4), "native"),
         (Elman(3, 4), "native"),
         (Elman(3, 4, "relu"), "native"),
         (Elman(3, 4, "sigmoid"), "fused"),
-        (LSTM(3, 4, peepholes=True), "fused"),
-        (Shifted(3, 4), "fused"),
+        (LSTM(3, 16, peepholes=True), "fused"),
+        (Shifted(3, 16), "fused"),
         (Halved(3, 4), "loop"),
         (Squared(3, 4), "loop"),
         (Counter(3, 4), "loop"),
     ],
 )
 def test_choice_on_the_cpu(cell: Cell[Any], name: str, dtype: torch.dtype) -> None:
-    inputs, found = torch.zeros(5, 2, 3, dtype=dtype), []
+    inputs, found = torch.zeros(5, 64, 3, dtype=dtype), []
     found.append(implementation(cell.to(dtype), inputs))
     torch.vmap(lambda x: found.append(implementation(cell, x)) or x)(inputs.unsqueeze(0))
     assert [choice.name for choice in found] == [name, name]
+
+
+@pytest.mark.skipif(native.unavailable() is not None, reason=f"{native.unavailable()}")
+@pytest.mark.parametrize(("hidden", "batch"), [(512, 64), (65, 64), (64, 8)])
+def test_a_lone_lstm_goes_where_it_is_faster(hidden: int, batch: int) -> None:
+    cell, inputs, packed = LSTM(3, hidden), torch.zeros(5, batch, 3), []
+    assert implementation(cell, inputs).name == "library"
+    assert implementation(cell.double(), inputs.double()).name == "native"
+    torch.vmap(lambda x: packed.append(implementation(cell.float(), x)) or x)(inputs.unsqueeze(0))
+    assert packed[0].name == "native"
 
 
 def test_a_linear_recurrence_with_padding_takes_the_loop() -> None:

@@ -7,6 +7,6 @@ building needs neither torch's headers nor a network.
 """
 
 from lit_seq.scan.native import elman, gru, lstm
-from lit_seq.scan.native.call import unavailable
+from lit_seq.scan.native.call import instructions, unavailable
 
-__all__ = ["elman", "gru", "lstm", "unavailable"]
+__all__ = ["elman", "gru", "instructions", "lstm", "unavailable"]

@@ -33,6 +33,13 @@ def unavailable() -> str | None:
     return loaded if isinstance(loaded, str) else None
 
 
+def instructions() -> str:
+    """Return the vector instructions that the operators were compiled for; there must be operators."""
+    function = _library().instructions  # type: ignore[union-attr]
+    function.restype = ctypes.c_char_p
+    return function().decode()
+
+
 @cache
 def _library() -> ctypes.CDLL | str:
     try:

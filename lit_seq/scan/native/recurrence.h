@@ -93,21 +93,22 @@ Packed<T> pack_backward(const Sizes& s, const View<T>& weight, int64_t columns, 
 // What a panel keeps of the latest steps until they are added to the gradients of the weights.
 template <class Cell, class T> class Recent {
  public:
-  static constexpr int64_t kSteps = 4;
+  const int64_t rows, steps;    // as many steps as make a product deep enough to be worth reading its total
   const int64_t row, seen_row;  // one vector more than needed, against conflicts in the cache
 
-  Recent(const Sizes& s)
-      : row((vectors_for<T>(Cell::kSums * s.hidden) + 1) * kWidth<T>),
+  Recent(const Sizes& s, int64_t rows)
+      : rows(rows),
+        steps(std::min(s.time, (kDepth + rows - 1) / rows)),
+        row((vectors_for<T>(Cell::kSums * s.hidden) + 1) * kWidth<T>),
         seen_row((vectors_for<T>(s.hidden) + vectors_for<T>(s.inputs) + 1) * kWidth<T>),
-        delta_(new Vector<T>[kSteps * Panel::kMost * row / kWidth<T>]()),
-        seen_(new Vector<T>[kSteps * Panel::kMost * seen_row / kWidth<T>]()) {}
+        delta_(new Vector<T>[steps * rows * row / kWidth<T>]()),
+        seen_(new Vector<T>[steps * rows * seen_row / kWidth<T>]()) {}
 
   // δ_t of a panel's row, and h_{t-1} and x_t beside each other; rows of the steps follow one another
   T* delta(int64_t place, int64_t r) const { return (T*)delta_.get() + (place * rows + r) * row; }
   T* seen(int64_t place, int64_t r) const { return (T*)seen_.get() + (place * rows + r) * seen_row; }
-  int64_t rows = 0;
-
  private:
+  static constexpr int64_t kDepth = 4 * Panel::kMost;
   const Vectors<T> delta_, seen_;
 };
 
@@ -140,7 +141,6 @@ void reduce(const Sizes& s, const Vectors<T>& totals, int64_t rows, int64_t vect
 
 template <class Cell, class T>
 void backward(const Sizes& s, const Affine<T>& a, const Gradients<T>& g, const Cell& cell) {
-  using Kept = Recent<Cell, T>;
   const Packed<T> recurrent = pack_backward<Cell>(s, a.weight, s.hidden, 0);
   const Packed<T> input = pack_backward<Cell>(s, a.weight_input, s.inputs, Cell::kFirst);
   const int64_t width = Cell::kGates * s.hidden, ahead = Cell::kAhead * s.hidden;
@@ -155,10 +155,9 @@ void backward(const Sizes& s, const Affine<T>& a, const Gradients<T>& g, const C
     std::fill_n(to_h, width * of_h, Vector<T>{});
     std::fill_n(to_x, width * of_x, Vector<T>{});
     std::fill_n(to_b, of_b, Vector<T>{});
-    Kept kept(s);
-    kept.rows = p.end - p.first;
+    const Recent<Cell, T> kept(s, p.end - p.first);
     for (int64_t t = s.time - 1; t >= -1; --t) {
-      const int64_t place = (s.time - 1 - t) % Kept::kSteps, last = (place + Kept::kSteps - 1) % Kept::kSteps;
+      const int64_t place = (s.time - 1 - t) % kept.steps, last = (place + kept.steps - 1) % kept.steps;
       for (int64_t block = 0; block < recurrent.blocks; ++block)
         for_tiles(p.first, p.end, [&](int64_t first, int64_t rows) {
           const int64_t vectors = recurrent.vectors;
@@ -208,7 +207,7 @@ void backward(const Sizes& s, const Affine<T>& a, const Gradients<T>& g, const C
                         s.inputs - column);
               }
           });
-      if (place + 1 < Kept::kSteps && t) continue;
+      if (place + 1 < kept.steps && t) continue;
       const int64_t depth = (place + 1) * kept.rows;
       const T *delta = kept.delta(0, 0), *seen = kept.seen(0, 0);
       add_products<T>(to_h, width, of_h, delta + ahead, kept.row, seen, kept.seen_row, depth);

@@ -6,10 +6,16 @@
 
 #if defined(__AVX512F__)
 constexpr int kBytes = 64;
+constexpr const char* kInstructions = "AVX-512";
+#elif defined(__AVX2__)
+constexpr int kBytes = 32;
+constexpr const char* kInstructions = "AVX2";
 #elif defined(__AVX__)
 constexpr int kBytes = 32;
+constexpr const char* kInstructions = "AVX";
 #else
 constexpr int kBytes = 16;
+constexpr const char* kInstructions = "128-bit vectors";
 #endif
 
 #define INLINE inline __attribute__((always_inline))

@@ -1,0 +1,3 @@
+#include "vector.h"
+
+extern "C" const char* instructions() { return kInstructions; }
