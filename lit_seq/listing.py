@@ -10,11 +10,12 @@ from typing import Any
 import yaml
 
 KINDS = {
-    "cells": "--model.core.cell",
-    "cores": "--model.core",
-    "topologies": "--model",
-    "data": "--data",
-    "sweeps": "lit-seq sweep",
+    "cells": "--model.core.cell NAME",
+    "cores": "--model.core NAME",
+    "topologies": "--model NAME",
+    "data": "--data NAME",
+    "sweeps": "lit-seq sweep NAME",
+    "operators": "what scans a cell here: float32, hidden 128, batch 64",
 }
 
 
@@ -27,14 +28,22 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print names, each with a line on what it is."""
     for kind in [arguments.kind] if arguments.kind else KINDS:
-        print(f"{kind} ({KINDS[kind]} NAME)")
-        entries = list(_sweeps() if kind == "sweeps" else _classes(kind))
+        print(f"{kind} ({KINDS[kind]})")
+        entries = list(_entries(kind))
         width = max((len(name) for name, _ in entries), default=0)
         for name, line in entries:
             print(f"  {name:{width}}  {line}")
         if not entries:
             print("  none here")
     return 0
+
+
+def _entries(kind: str) -> Iterator[tuple[str, str]]:
+    if kind == "sweeps":
+        return _sweeps()
+    if kind == "operators":
+        return import_module("lit_seq.scan.overview").overview()
+    return _classes(kind)
 
 
 def _classes(kind: str) -> Iterator[tuple[str, str]]:
