@@ -12,6 +12,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 # Importing a class is what lets the parser find it by its short name.
 import lit_seq.cells
@@ -67,7 +68,9 @@ class CommandLine(LightningCLI):
         )
         parser.add_class_arguments(Wandb, "wandb")
         parser.add_class_arguments(CheckpointPolicy, "checkpoint")
-        parser.link_arguments("data", "model.init_args.task", lambda data: data.task, apply_on="instantiate")
+        parser.link_arguments(
+            "data", "model.init_args.task", lambda data: getattr(data, "task", None), apply_on="instantiate"
+        )
         parser.add_optimizer_args((torch.optim.Optimizer,))
         parser.set_defaults({"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}}})
 
@@ -82,6 +85,14 @@ class CommandLine(LightningCLI):
     def _options(self) -> Iterator[str]:
         for parser in self._subcommand_parsers.values():
             yield from parser._option_string_actions
+
+    def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
+        """Leave a module its own optimiser, unless another than the default was asked for."""
+        asked = self._get(self.config, "optimizer")
+        default = self._parser(subcommand).get_defaults().optimizer
+        if is_overridden("configure_optimizers", self.model) and asked == default:
+            return
+        super()._add_configure_optimizers_method_to_model(subcommand)
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration as given: a checkpoint is checked against it, not merged into it."""

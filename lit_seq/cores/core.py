@@ -1,7 +1,7 @@
 """The core contract: sequences of features in, sequences of features out."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -24,6 +24,10 @@ class Core(nn.Module, ABC):
 
     output_size: int
     causal: bool
+
+    values: ClassVar[tuple[str, ...]] = ()
+    """Constructor arguments in which stacked trials may differ: those that act through parameters, buffers
+    and dropout rates alone."""
 
     def __init__(self, input_size: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Layers of recurrent cells."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ class Stack(Core):
         dropout: probability of zeroing a feature between layers.
         learned_initial_state: train the state before the first step instead of starting at zero.
     """
+
+    values: ClassVar[tuple[str, ...]] = ("dropout",)
 
     def __init__(
         self,

@@ -1,13 +1,15 @@
 """One loader for all trials of a pack."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.packing.randomness import Stream
 
 
 class PackBatch(NamedTuple):
@@ -18,7 +20,7 @@ class PackBatch(NamedTuple):
         shared: whether it is one for all.
     """
 
-    batch: Batch
+    batch: Any
     shared: bool
 
 
@@ -30,12 +32,13 @@ class PackLoader:
     Args:
         loaders: one a group; all of the same length.
         rows: the group of each trial.
+        streams: the random numbers that each loader draws from, as a shuffling `DataLoader` does.
     """
 
     batch_sampler = None
 
-    def __init__(self, loaders: Sequence[Any], rows: Sequence[int]) -> None:
-        self._loaders = loaders
+    def __init__(self, loaders: Sequence[Any], rows: Sequence[int], streams: Sequence[Stream]) -> None:
+        self._loaders, self._streams = loaders, streams
         self.rows = list(rows)
 
     @property
@@ -46,44 +49,59 @@ class PackLoader:
     def set_epoch(self, epoch: int) -> None:
         """Name the epoch whose order the next iteration follows."""
         for loader in self._loaders:
-            if hasattr(loader.sampler, "set_epoch"):
+            if hasattr(getattr(loader, "sampler", None), "set_epoch"):
                 loader.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
         return len(self._loaders[0])
 
     def __iter__(self) -> Iterator[PackBatch]:
-        for batches in zip(*self._loaders, strict=True):
+        drawing = []
+        for loader, stream in zip(self._loaders, self._streams, strict=True):
+            with stream.drawn_from():
+                drawing.append(iter(loader))
+        while True:
+            batches = []
+            for one, stream in zip(drawing, self._streams, strict=True):
+                with stream.drawn_from():
+                    batch = next(one, None)
+                if batch is None:
+                    return
+                batches.append(batch)
             yield self._join(batches)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of one loader: they are in step."""
-        return self._loaders[0].state_dict()
+        return self._loaders[0].state_dict() if hasattr(self._loaders[0], "state_dict") else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Hand `state` to all loaders."""
-        for loader in self._loaders:
+        for loader in self._loaders if state else []:
             loader.load_state_dict(state)
 
-    def _join(self, batches: Sequence[Batch]) -> PackBatch:
+    def _join(self, batches: Sequence[Any]) -> PackBatch:
         used = sorted(set(self.rows))
         first = batches[used[0]]
         if all(_equal(first, batches[group]) for group in used[1:]):
             return PackBatch(first, shared=True)
-        batches = _padded(batches)
-        of_trials = [batches[row] for row in self.rows]
-        lengths = [batch.lengths for batch in of_trials if batch.lengths is not None]
-        stacked = Batch(
-            torch.stack([batch.inputs for batch in of_trials]),
-            torch.stack([batch.targets for batch in of_trials]),
-            torch.stack(lengths) if lengths else None,
+        if isinstance(first, Batch):
+            batches = _padded(batches)
+        leaves, structures = zip(*(tree_flatten(batches[row]) for row in self.rows), strict=True)
+        return PackBatch(
+            tree_unflatten([_stack(of) for of in zip(*leaves, strict=True)], structures[0]), False
         )
-        return PackBatch(stacked, shared=False)
 
 
-def _equal(one: Iterable[Tensor | None], other: Iterable[Tensor | None]) -> bool:
-    pairs = zip(one, other, strict=True)
-    return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+def _stack(leaves: Sequence[Any]) -> Any:
+    return torch.stack(list(leaves)) if isinstance(leaves[0], Tensor) else leaves[0]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    pairs = zip(tree_flatten(one)[0], tree_flatten(other)[0], strict=True)
+    return all(
+        a is b or (torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b)
+        for a, b in pairs
+    )
 
 
 def _padded(batches: Sequence[Batch]) -> list[Batch]:

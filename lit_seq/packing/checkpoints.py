@@ -66,6 +66,8 @@ def split(pack: Pack, whole: dict[str, Any], row: int) -> dict[str, Any]:
     trial = pack.trials[row]
     group = {name: value for name, value in trial.optimizer.param_groups[0].items() if name != "params"}
     state = whole["optimizer_states"][0]["state"]
+    with trial.stream.drawn_from():
+        callbacks = {callback.state_key: callback.state_dict() for callback in trial.recording.callbacks}
     content = {
         **whole,
         "state_dict": {name: value.cpu().clone() for name, value in pack.stacked.unstack(row).items()},
@@ -79,7 +81,7 @@ def split(pack: Pack, whole: dict[str, Any], row: int) -> dict[str, Any]:
             }
         ],
         "lr_schedulers": [trial.scheduler.state_dict()] if trial.scheduler else [],
-        "callbacks": {callback.state_key: callback.state_dict() for callback in trial.recording.callbacks},
+        "callbacks": callbacks,
         "hparams_name": "kwargs",
         "hyper_parameters": dict(trial.model.hparams),
     }

@@ -1,11 +1,13 @@
 """Which trials may share a pack: those that differ in values only."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lit_seq.cells import Cell
+from torch import nn
+
+from lit_seq.packing.function import Unpackable
 from lit_seq.packing.optimisers import RULES
-from lit_seq.packing.stacked import Unpackable
 
 PER_RUN = ("seed_everything", "name", "runs_dir")
 """Keys of the command line that each trial of a pack has for itself."""
@@ -30,7 +32,8 @@ def pack_key(config: dict[str, Any]) -> PackKey:
     """Return what trials must have in common to be stacked with the one of this configuration.
 
     The values are those of `PER_RUN` and `PER_TRIAL`, the data's seed, those that an optimiser's stacked rule
-    reads (`lit_seq.packing.optimisers.RULES`), a schedule's options, and those that a cell declares.
+    reads (`lit_seq.packing.optimisers.RULES`), a schedule's options, and those that the classes of model,
+    core and cell declare in `values`.
 
     Args:
         config: a run's full configuration, as plain data.
@@ -52,7 +55,7 @@ def pack_key(config: dict[str, Any]) -> PackKey:
             raise Unpackable("ReduceLROnPlateau follows the metrics of a single run")
         kept["lr_scheduler"] = schedule["class_path"]
         left |= {f"lr_scheduler.{name}" for name in schedule.get("init_args", {})}
-    kept["model"] = _without_cell_values(config["model"], "model", left)
+    kept["model"] = _without_declared_values(config["model"], "model", left)
     return PackKey(json.dumps(kept, sort_keys=True, default=str), frozenset(left))
 
 
@@ -71,12 +74,32 @@ def _without(node: dict[str, Any], values: tuple[str, ...], path: str, left: set
     return {"class_path": node["class_path"], "init_args": arguments}
 
 
-def _without_cell_values(node: Any, path: str, left: set[str]) -> Any:
+def _without_declared_values(node: Any, path: str, left: set[str]) -> Any:
     if isinstance(node, dict) and "class_path" in node:
         module, _, name = node["class_path"].rpartition(".")
         kind = getattr(__import__(module, fromlist=[name]), name)
-        values = kind.values if isinstance(kind, type) and issubclass(kind, Cell) else ()
-        arguments = _without(node, values, path, left)["init_args"]
-        inner = {key: _without_cell_values(value, f"{path}.{key}", left) for key, value in arguments.items()}
+        declared = (
+            getattr(kind, "values", ()) if isinstance(kind, type) and issubclass(kind, nn.Module) else ()
+        )
+        arguments = _without(node, declared if isinstance(declared, tuple) else (), path, left)["init_args"]
+        inner = {
+            key: _without_declared_values(value, f"{path}.{key}", left) for key, value in arguments.items()
+        }
         return {"class_path": node["class_path"], "init_args": inner}
     return node
+
+
+def different_keys(nodes: Sequence[Any], path: str) -> list[str]:
+    """Return the options in which configurations differ.
+
+    Args:
+        nodes: the configurations, as plain data.
+        path: name of what they configure, such as "model".
+    """
+    if all(isinstance(node, dict) for node in nodes):
+        found = []
+        for name in dict.fromkeys(name for node in nodes for name in node):
+            inner = path if name == "init_args" else f"{path}.{name}"
+            found += different_keys([node.get(name) for node in nodes], inner)
+        return found
+    return [path] if any(node != nodes[0] for node in nodes) else []

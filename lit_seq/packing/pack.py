@@ -1,5 +1,6 @@
 """The LightningModule that trains many trials as one."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lit_seq.packing.batches import PackBatch, PackLoader
 from lit_seq.packing.clipping import Threshold, clip, norms
+from lit_seq.packing.function import DifferentShapes, Step, Unpackable
+from lit_seq.packing.keys import different_keys
 from lit_seq.packing.optimisers import RULES, StackedOptimizer
-from lit_seq.packing.stacked import StackedTopology, Unpackable
+from lit_seq.packing.stacked import StackedModel
 from lit_seq.packing.trial import PackedTrial
-from lit_seq.topologies import Measured
+from lit_seq.topologies import Topology
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.topology import log_every
 
@@ -33,8 +36,11 @@ class StackedSchedule(LRScheduler):
 
     def step(self, epoch: int | None = None) -> None:
         """Let every trial's scheduler set its values."""
-        for scheduler in self.trials:
-            scheduler.step()
+        with warnings.catch_warnings():
+            # The trials' own optimisers never step: the stacked one does.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            for scheduler in self.trials:
+                scheduler.step()
         self.optimizer.refresh()  # type: ignore[attr-defined]
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,13 +68,23 @@ class Pack(L.LightningModule):
         super().__init__()
         self.trials = list(trials)
         for trial in trials:
+            if not trial.has_one_optimizer:
+                raise Unpackable("there is more than one optimiser or parameter group")
+            if isinstance(trial.scheduler, dict):
+                raise Unpackable("the schedule has options of its own")
             if type(trial.optimizer) not in RULES:
                 raise Unpackable(f"{type(trial.optimizer).__name__} has no stacked form")
             if isinstance(trial.scheduler, ReduceLROnPlateau):
                 raise Unpackable("ReduceLROnPlateau follows the metrics of a single run")
             if trial.options.trainer.callbacks or trial.options.trainer.logger:
                 raise Unpackable("callbacks and loggers of the user's own see a single run only")
-        self.stacked = StackedTopology([trial.model for trial in trials])
+        try:
+            self.stacked = StackedModel([trial.model for trial in trials], [trial.stream for trial in trials])
+        except DifferentShapes as difference:
+            named = ", ".join(different_keys([trial.model_config for trial in trials], "model"))
+            raise Unpackable(f"{difference}; of {named}, declared as values, one changes a shape") from None
+        self._carries = getattr(self.stacked.template, "carries_state", False)
+        self._tried: set[bool] = set()
         self._clips: list[Threshold] = [trial.clip for trial in trials]
         self._carried: Any = None
         self._set_aside: Any = None
@@ -77,7 +93,11 @@ class Pack(L.LightningModule):
         keys = [trial.data_key for trial in trials]
         groups = list(dict.fromkeys(keys))
         self._rows = [groups.index(key) for key in keys]
-        self._datas = [trials[keys.index(key)].datamodule for key in groups]
+        first = [trials[keys.index(key)] for key in groups]
+        self._datas = [trial.datamodule for trial in first]
+        self._data_streams = [trial.stream for trial in first]
+        for trial in trials:
+            trial.prepare(data=trial in first)
         self._loaders: list[PackLoader] = []
 
     def train_dataloader(self) -> PackLoader:
@@ -91,12 +111,11 @@ class Pack(L.LightningModule):
 
     def training_step(self, batch: PackBatch, batch_idx: int) -> Tensor:
         """Return the sum of the trials' losses."""
-        measured = self._measure_in_turn(batch, batch_idx)
+        step = self._measure_in_turn(batch, batch_idx)
         if self._logs_now():
-            means = {name: value.detach() for name, value in measured.means.items()}
-            derived = self.stacked.template.derived({"loss": means["loss"]})
-            self._logged = {f"train/{name}": value for name, value in {**means, **derived}.items()}
-        return measured.means["loss"].sum()
+            means = {name: value.detach() for name, value in step.means.items()}
+            self._logged = self.stacked.function.metrics("train", means)
+        return step.loss.sum()
 
     def on_validation_epoch_start(self) -> None:
         """Put training's carried state aside: validation starts its own."""
@@ -105,16 +124,17 @@ class Pack(L.LightningModule):
 
     def validation_step(self, batch: PackBatch, batch_idx: int) -> None:
         """Add the batch to the epoch's means."""
-        self._epoch.add(self._measure_in_turn(batch, batch_idx))
+        step = self._measure_in_turn(batch, batch_idx)
+        self._epoch.add(step.means, step.weight)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's means of each trial."""
         self._carried = self._set_aside
         means = self._epoch.means()
-        metrics = {**means, **self.stacked.template.derived(means)} if means else {}
+        metrics = self.stacked.function.metrics("val", means) if means else {}
         # Lightning keeps what a single run logs here in the default type.
         dtype = torch.get_default_dtype()
-        self._write({f"val/{name}": value.to(dtype) for name, value in metrics.items()})
+        self._write({name: value.to(dtype) for name, value in metrics.items()})
 
     def configure_optimizers(self) -> Any:
         """Return the stacked optimiser, and the stacked schedule where the trials have one."""
@@ -127,10 +147,11 @@ class Pack(L.LightningModule):
     def configure_gradient_clipping(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
         """Clip each trial by its own threshold, and log norms before and after."""
         parameters = list(self.stacked.stacked)
-        if self._logs_now():
+        logs = self._logs_now() and isinstance(self.stacked.template, Topology)
+        if logs:
             self._logged["train/gradient_norm"] = norms(parameters)
         clip(parameters, self._clips)
-        if self._logs_now() and any(value for value, _ in self._clips):
+        if logs and any(value for value, _ in self._clips):
             self._logged["train/gradient_norm_clipped"] = norms(parameters)
 
     def write_training_row(self) -> None:
@@ -167,24 +188,32 @@ class Pack(L.LightningModule):
         """Take the carried state up again."""
         leaves = checkpoint.get("carried_state")
         if leaves:
+            assert isinstance(self.stacked.template, Topology)
             start = self.stacked.template.core.initial_state(leaves[0].shape[1])
             _, structure = torch.utils._pytree.tree_flatten(start)
             self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
 
-    def _measure_in_turn(self, batch: PackBatch, batch_idx: int) -> Measured:
-        carries = self.stacked.template.carries_state
-        self.stacked.template.train(self.training)
-        measured = self.stacked.measure(
-            batch.batch, batch.shared, self._carried if carries and batch_idx else None
-        )
-        if carries:
-            self._carried = torch.utils._pytree.tree_map(torch.detach, measured.state)
-        return measured
+    def _measure_in_turn(self, batch: PackBatch, batch_idx: int) -> Step:
+        self.stacked.function.train(self.training)
+        state = self._carried if self._carries and batch_idx else None
+        try:
+            step = self.stacked.measure(batch.batch, batch.shared, state, batch_idx)
+        except Unpackable:
+            raise
+        except Exception as error:
+            # What a first step cannot do under vmap, no later one and no smaller pack can.
+            if self.training in self._tried or _out_of_memory(error):
+                raise
+            raise Unpackable(f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]) from error
+        self._tried.add(self.training)
+        if self._carries:
+            self._carried = torch.utils._pytree.tree_map(torch.detach, step.state)
+        return step
 
     def _loader(self, loaders: list[Any]) -> PackLoader:
         if len({len(loader) for loader in loaders}) > 1:
             raise Unpackable("the trials' epochs have different lengths")
-        self._loaders.append(PackLoader(loaders, self._rows))
+        self._loaders.append(PackLoader(loaders, self._rows, self._data_streams))
         return self._loaders[-1]
 
     def _logs_now(self) -> bool:
@@ -205,3 +234,8 @@ class Pack(L.LightningModule):
                 if clipped or name != "train/gradient_norm_clipped"
             }
             trial.recording.log({**values, "epoch": self.trainer.current_epoch}, step)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # On a CPU it is a RuntimeError like any other.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

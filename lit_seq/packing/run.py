@@ -14,9 +14,9 @@ import torch
 from lit_seq.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, main
 from lit_seq.errors import UserError
 from lit_seq.packing.checkpoints import PackCheckpoints, combine
+from lit_seq.packing.function import Unpackable
 from lit_seq.packing.pack import Pack
 from lit_seq.packing.progress import AllDropped, PackProgress
-from lit_seq.packing.stacked import Unpackable
 from lit_seq.packing.trial import PackedTrial
 from lit_seq.training.checkpoints import Interrupted
 from lit_seq.training.interruption import Interruption

@@ -1,33 +1,59 @@
-"""Many trials of one model as one: `torch.func.stack_module_state` and `functional_call` under `vmap`."""
+"""Many trials of one model as one: `torch.func.stack_module_state` and `functional_call` under `vmap`.
+
+Every `lit_seq.topologies.Topology` stacks, and so does any other LightningModule that keeps to this:
+
+- `training_step(batch, batch_idx)` and `validation_step` are functions of parameters, buffers and batch: they
+  change nothing on `self`, read no value of a tensor in Python (`.item()`, `if tensor:`), and ask neither for
+  `self.trainer` nor for the step.
+- They log by `self.log` or `self.log_dict`, in training per step. The names `train/loss` and `val/loss` are
+  those by which divergence is noticed.
+- Randomness comes from modules such as `torch.nn.Dropout`; no module changes buffers while it trains, as
+  `torch.nn.BatchNorm1d` does.
+- Recurrence comes from `lit_seq.cores` or `lit_seq.scan`: `torch.nn.LSTM`, `GRU` and `RNN` have no rule for
+  vmap.
+- It overrides no other hook of the training loop, and has one optimiser with one parameter group.
+- Arguments of its constructor that may differ between stacked trials, because they act through initial
+  parameters, buffers, dropout rates or the optimiser alone, are named in a class attribute `values`.
+
+What does not, trains alone, and the log says why.
+"""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.core.hooks import CheckpointHooks, DataHooks, ModelHooks
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.modules.dropout import AlphaDropout, FeatureAlphaDropout, _DropoutNd
 
-from lit_seq.data.batch import Batch
-from lit_seq.topologies import Measured, Topology
+from lit_seq.packing.function import DifferentShapes, OfLightningModule, OfTopology, Step, Unpackable
+from lit_seq.packing.randomness import StackedDropout, Stream
+from lit_seq.topologies import Topology
+
+_LOOP = (
+    "backward",
+    "optimizer_step",
+    "optimizer_zero_grad",
+    "lr_scheduler_step",
+    "configure_gradient_clipping",
+)
 
 
-class Unpackable(Exception):
-    """These trials cannot be stacked; the message says why."""
-
-
-class StackedTopology(nn.Module):
-    """Trials of one topology whose parameters and buffers are stacked, each (trials, …).
+class StackedModel(nn.Module):
+    """Trials of one model whose parameters and buffers are stacked, each (trials, …).
 
     Args:
         models: the trials, each built alone from its own seed.
+        streams: each trial's random numbers.
 
     Raises:
         Unpackable: the trials are not the same function of their parameters and buffers.
     """
 
-    def __init__(self, models: Sequence[Topology]) -> None:
+    def __init__(self, models: Sequence[L.LightningModule], streams: Sequence[Stream]) -> None:
         super().__init__()
         _check_alike(models)
         parameters, buffers = stack_module_state(list(models))
@@ -36,12 +62,15 @@ class StackedTopology(nn.Module):
         self._buffers_of = [f"buffer_{index}" for index in range(len(buffers))]
         for name, value in zip(self._buffers_of, buffers.values(), strict=True):
             self.register_buffer(name, value)
-        # Kept from nn.Module's registration: it is the function, not a holder of parameters.
-        object.__setattr__(self, "template", copy.deepcopy(models[0]))
-        object.__setattr__(self, "_measure", _Measure(self.template))
+        template = copy.deepcopy(models[0])
+        self._dropouts = _stack_dropouts(template, models, streams)
+        function = OfTopology(template) if isinstance(template, Topology) else OfLightningModule(template)
+        # Kept from nn.Module's registration: they are the function, not holders of parameters.
+        object.__setattr__(self, "template", template)
+        object.__setattr__(self, "function", function)
 
-    template: Topology
-    _measure: "_Measure"
+    template: L.LightningModule
+    function: OfTopology | OfLightningModule
 
     @property
     def names(self) -> tuple[list[str], list[str]]:
@@ -53,36 +82,31 @@ class StackedTopology(nn.Module):
         """How many trials are stacked."""
         return len(self.stacked[0])
 
-    def measure(self, batch: Batch, shared: bool, state: Any = None) -> Measured:
-        """Return what each trial's `measure` gives, with a leading trial dimension.
+    def measure(self, batch: Any, shared: bool, state: Any = None, batch_idx: int = 0) -> Step:
+        """Return what each trial's step gives, with a leading trial dimension.
 
         Args:
             batch: one batch for all trials, or one for each with a leading trial dimension.
             shared: whether it is one for all.
             state: stacked state to go on from, or None.
+            batch_idx: the batch's place in its epoch.
         """
-        values = dict(zip(self._names, self.stacked, strict=True))
-        values |= dict(
-            zip(self._buffer_names, (getattr(self, name) for name in self._buffers_of), strict=True)
-        )
-        values = {f"model.{name}": value for name, value in values.items()}
+        values = {f"model.{name}": value for name, value in self._named()}
+        numbers = torch.arange(self.trials, device=self.stacked[0].device)
+        values |= {f"model.{name}.trial": numbers for name in self._dropouts}
 
-        def one(values: dict[str, Tensor], batch: Batch, state: Any) -> tuple[dict[str, Tensor], Tensor, Any]:
-            return tuple(functional_call(self._measure, values, (batch, state)))
+        def one(values: dict[str, Tensor], batch: Any, state: Any) -> tuple[Any, ...]:
+            return tuple(functional_call(self.function, values, (batch, state, batch_idx)))
 
-        of_batch = None if shared else Batch(*(None if field is None else 0 for field in batch))  # type: ignore[arg-type]
-        in_dims = (0, of_batch, None if state is None else 0)
-        return Measured(*vmap(one, in_dims=in_dims, randomness="error")(values, batch, state))
+        def of_batch(leaf: Any) -> int | None:
+            return None if shared or not isinstance(leaf, Tensor) else 0
+
+        in_dims = (0, torch.utils._pytree.tree_map(of_batch, batch), None if state is None else 0)
+        return Step(*vmap(one, in_dims=in_dims, randomness="error")(values, batch, state))
 
     def unstack(self, trial: int) -> dict[str, Tensor]:
         """Return the `state_dict` of one trial's model."""
         return {name: value[trial].detach() for name, value in self._named()}
-
-    def restack(self, states: Sequence[dict[str, Tensor]]) -> None:
-        """Take all trials' `state_dict`s."""
-        with torch.no_grad():
-            for name, value in self._named():
-                value.copy_(torch.stack([state[name] for state in states]))
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some trials only."""
@@ -90,46 +114,74 @@ class StackedTopology(nn.Module):
         self.stacked = nn.ParameterList(nn.Parameter(value.detach()[index]) for value in self.stacked)
         for name in self._buffers_of:
             setattr(self, name, getattr(self, name)[index])
+        for dropout in self._dropouts.values():
+            dropout.keep(rows)
 
-    def solo(self, trial: int) -> Topology:
-        """Return one trial as an ordinary topology on the CPU, for what runs one at a time."""
+    def solo(self, trial: int) -> L.LightningModule:
+        """Return one trial as an ordinary module, for what runs one at a time."""
         self.template.load_state_dict(self.unstack(trial))
         return self.template
 
     def _named(self) -> list[tuple[str, Tensor]]:
         buffers = [getattr(self, name) for name in self._buffers_of]
-        pairs = [*zip(self._names, self.stacked, strict=True), *zip(self._buffer_names, buffers, strict=True)]
-        return pairs
+        return [*zip(self._names, self.stacked, strict=True), *zip(self._buffer_names, buffers, strict=True)]
 
 
-class _Measure(nn.Module):
-    """`measure` as the forward that `functional_call` calls."""
-
-    def __init__(self, model: Topology) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: Batch, state: Any) -> Measured:
-        return self.model.measure(batch, state)
+def _stack_dropouts(
+    template: L.LightningModule, models: Sequence[L.LightningModule], streams: Sequence[Stream]
+) -> dict[str, StackedDropout]:
+    """Put a `StackedDropout` in the place of each dropout module that draws."""
+    stacked = {}
+    for name, module in list(template.named_modules()):
+        own: list[Any] = [model.get_submodule(name) for model in models]
+        if isinstance(module, _DropoutNd) and any(one.p for one in own):
+            stacked[name] = StackedDropout([copy.deepcopy(one) for one in own], streams)
+            parent, _, attribute = name.rpartition(".")
+            setattr(template.get_submodule(parent), attribute, stacked[name])
+    return stacked
 
 
 def _check_alike(models: Sequence[L.LightningModule]) -> None:
     first = models[0]
     if not isinstance(first, Topology):
-        raise Unpackable(f"{type(first).__name__} is not a lit_seq.topologies.Topology")
+        _check_hooks(first)
     for name, module in first.named_modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
-            raise Unpackable(f"{name} draws random numbers in training (p = {module.p})")
+        if isinstance(module, AlphaDropout | FeatureAlphaDropout):
+            raise Unpackable(f"{name} is a {type(module).__name__}, which is no product with a mask")
+        if isinstance(module, nn.RNNBase):
+            raise Unpackable(f"{name} is a torch.nn.{type(module).__name__}, which has no rule for vmap")
         if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:
             raise Unpackable(f"{name} changes its buffers in training")
     for other in models[1:]:
         if type(other) is not type(first):
             raise Unpackable(f"the models are a {type(first).__name__} and a {type(other).__name__}")
-        for (name, one), two in zip(_tensors(first).items(), _tensors(other).values(), strict=False):
-            if one.shape != two.shape or one.dtype != two.dtype:
-                raise Unpackable(f"{name} is {list(one.shape)} in one trial and {list(two.shape)} in another")
         if list(_tensors(first)) != list(_tensors(other)):
             raise Unpackable("the models have different parameters")
+        for (name, one), two in zip(_tensors(first).items(), _tensors(other).values(), strict=True):
+            if one.shape != two.shape or one.dtype != two.dtype:
+                raise DifferentShapes(
+                    f"{name} is {list(one.shape)} in one trial and {list(two.shape)} in another"
+                )
+
+
+def _check_hooks(model: L.LightningModule) -> None:
+    """Refuse a module that does in a hook what a pack would not do."""
+    if not model.automatic_optimization:
+        raise Unpackable(f"{type(model).__name__} optimises by hand")
+    hooks = [
+        (name, base)
+        for base in (ModelHooks, DataHooks, CheckpointHooks)
+        for name in vars(base)
+        if not name.startswith("_")
+    ]
+    for name, base in [*hooks, *((name, L.LightningModule) for name in _LOOP)]:
+        if name not in ("setup", "configure_model") and _overrides(model, name, base):
+            raise Unpackable(f"{type(model).__name__} overrides {name}")
+
+
+def _overrides(model: L.LightningModule, name: str, base: type) -> bool:
+    own: Callable[..., Any] | None = getattr(type(model), name, None)
+    return own not in (getattr(base, name, None), getattr(L.LightningModule, name, None))
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """One trial of a pack: built alone, as it would be without the pack."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, cast
 
 import lightning as L
@@ -8,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lit_seq.packing.clipping import Threshold
-from lit_seq.topologies import Topology
+from lit_seq.packing.randomness import Stream
 from lit_seq.training.run import Run
 
 
@@ -22,16 +23,31 @@ class PackedTrial(Run):
         UserError: the command line is wrong.
     """
 
-    model: Topology
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(arguments)
+        self.stream = Stream()
+
+    def prepare(self, data: bool) -> None:
+        """Do what a single run does between its building and its first step.
+
+        Args:
+            data: whether the trial's own data module is used.
+        """
+        with self.stream.drawn_from():
+            if data:
+                self.datamodule.prepare_data()
+                self.datamodule.setup("fit")
+            if self.checkpoint is not None:
+                self.recording.checkpoints.restore_random()
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the recording; the trainer is the pack's."""
         self.recording = self._record()
-        configured: Any = self.model.configure_optimizers()
-        optimizers, schedulers = configured if isinstance(configured, tuple) else ([configured], [])
+        optimizers, schedulers = _listed(self.model.configure_optimizers())
+        self.has_one_optimizer = len(optimizers) == 1 and len(optimizers[0].param_groups) == 1
         self.optimizer: Optimizer = optimizers[0]
         self.scheduler: LRScheduler | None = schedulers[0] if schedulers else None
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and self.has_one_optimizer:
             self._resume(self.checkpoint)
         return cast(L.Trainer, None)
 
@@ -44,6 +60,11 @@ class PackedTrial(Run):
         return self.config[self.subcommand]
 
     @property
+    def model_config(self) -> dict[str, Any]:
+        """The model's part of the configuration, as plain data."""
+        return self._plain_config()["model"]
+
+    @property
     def clip(self) -> Threshold:
         """The trial's clipping threshold and kind."""
         trainer = self.options.trainer
@@ -51,8 +72,12 @@ class PackedTrial(Run):
 
     @property
     def data_key(self) -> str:
-        """What is equal for trials that see the same batches."""
-        return json.dumps([self._plain_config()["data"], getattr(self.datamodule, "seed", None)])
+        """What is equal for trials that see the same batches.
+
+        Data with an attribute `seed` depends on it alone; what else there is may draw from torch's generator.
+        """
+        own = getattr(self.datamodule, "seed", None)
+        return json.dumps([self._plain_config()["data"], id(self) if own is None else own])
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Return the arguments of the trainer that the trial asks for."""
@@ -68,3 +93,15 @@ class PackedTrial(Run):
             self.scheduler.load_state_dict(checkpoint["lr_schedulers"][0])
         for callback in self.recording.callbacks:
             callback.load_state_dict(checkpoint["callbacks"][callback.state_key])
+
+
+def _listed(configured: Any) -> tuple[list[Any], list[Any]]:
+    """Return what `configure_optimizers` gave as a list of optimisers and one of schedulers."""
+    if isinstance(configured, dict):
+        schedule = configured.get("lr_scheduler")
+        return [configured["optimizer"]], [] if schedule is None else [schedule]
+    if isinstance(configured, tuple | list):
+        if len(configured) == 2 and isinstance(configured[0], tuple | list):
+            return list(configured[0]), list(configured[1])
+        return list(configured), []
+    return [configured], []

@@ -12,9 +12,9 @@ from typing import Any
 
 from lit_seq.configuration import parse, plain
 from lit_seq.errors import UserError
+from lit_seq.packing.function import Unpackable
 from lit_seq.packing.keys import PackKey, pack_key
 from lit_seq.packing.plan import Keys, choose
-from lit_seq.packing.stacked import Unpackable
 from lit_seq.run_folder import Status
 from lit_seq.sweep.display import Display
 from lit_seq.sweep.file import SweepFile

@@ -3,8 +3,6 @@
 import torch
 from torch import Tensor
 
-from lit_seq.topologies.measured import Measured
-
 
 class EpochMeans:
     """Adds up what batches say, each weighted by how many targets it counted.
@@ -16,12 +14,17 @@ class EpochMeans:
         self.totals: dict[str, Tensor] = {}
         self.targets = torch.tensor(0)
 
-    def add(self, measured: Measured) -> None:
-        """Add a batch."""
-        for name, mean in measured.means.items():
-            weighted = mean.detach().double() * measured.targets
+    def add(self, means: dict[str, Tensor], targets: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            means: metric to its mean over the batch.
+            targets: how many targets the means are over.
+        """
+        for name, mean in means.items():
+            weighted = mean.detach().double() * targets
             self.totals[name] = self.totals[name] + weighted if name in self.totals else weighted
-        self.targets = self.targets.to(measured.targets.device) + measured.targets
+        self.targets = self.targets.to(targets.device) + targets
 
     def means(self) -> dict[str, Tensor]:
         """Return the mean of each metric; nothing if no batch came."""

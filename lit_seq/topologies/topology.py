@@ -204,7 +204,8 @@ class Topology(L.LightningModule, ABC):
         return measured
 
     def _accumulate(self, batch: Batch, batch_idx: int) -> None:
-        self._epoch.add(self._measure_in_turn(batch, batch_idx))
+        measured = self._measure_in_turn(batch, batch_idx)
+        self._epoch.add(measured.means, measured.targets)
 
     def _log_epoch_means(self, stage: str) -> None:
         epoch, self._epoch = self._epoch, EpochMeans()

@@ -71,6 +71,10 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the random generators where they were."""
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        self.restore_random()
+
+    def restore_random(self) -> None:
+        """Put the random generators where they were when the checkpoint that was loaded was written."""
         if self._random is not None:
             torch.set_rng_state(self._random["torch"].cpu())
             if self._random["cuda"] and torch.cuda.device_count() == len(self._random["cuda"]):

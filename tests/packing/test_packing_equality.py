@@ -230,7 +230,73 @@ def test_wrong_trial_fails_alone(tmp_path, capsys):
     assert "Invalid learning rate" in capsys.readouterr().err
 
 
-def test_what_cannot_be_stacked_runs_alone(tmp_path, capsys):
-    options = [*TASKS["adding"], *CELLS["gru"], "--model.core.dropout", "0.5", "--trainer.max_steps=3"]
-    assert run_pack([command(tmp_path, "run", options, index) for index in range(2)]) == [0, 0]
-    assert "run one by one: core.dropout draws random numbers" in capsys.readouterr().err
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_dropout_is_per_trial(tmp_path, capsys, cell):
+    options = [*TASKS["copying"], *CELLS[cell]]
+    packed = [
+        [*command(tmp_path, "packed", options, index), f"--model.core.dropout=0.{index}"]
+        for index in range(3)
+    ]
+    assert pack(packed, capsys) == [0, 0, 0]
+    for index in range(3):
+        assert main([*command(tmp_path, "solo", options, index), f"--model.core.dropout=0.{index}"]) == 0
+        assert_same_run(tmp_path / f"packed{index}", tmp_path / f"solo{index}", 1e-8)
+
+
+def users(folder, name, index, model="Counter"):
+    values = [f"--model.dropout=0.{index}", f"--model.lr=0.0{index + 1}"] if model == "Counter" else []
+    return [
+        *("fit", "--model", f"packing_user_module.{model}", *values, "--data", "packing_user_module.Bits"),
+        *("--trainer.precision", "64-true", "--trainer.max_steps", "40", "--trainer.log_every_n_steps", "1"),
+        *("--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"),
+        *("--seed_everything", str(index), "--trainer.gradient_clip_val=0.5"),
+        *("--runs_dir", str(folder), "--name", f"{name}{index}"),
+    ]
+
+
+@pytest.fixture
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.mark.usefixtures("_importable")
+def test_a_users_own_module_packs(tmp_path, capsys):
+    assert pack([users(tmp_path, "packed", index) for index in range(3)], capsys) == [0, 0, 0]
+    for index in range(3):
+        assert main(users(tmp_path, "solo", index)) == 0
+        left, right = (metrics(tmp_path / f"{name}{index}") for name in ("packed", "solo"))
+        assert {"train/loss", "val/loss", "worst"} <= set(left)
+        for column in left:
+            rtol = 1e-8 if column == "train/loss" else 1e-6
+            pd.testing.assert_series_equal(left[column], right[column], rtol=rtol)
+        weights = [
+            torch.load(tmp_path / f"{name}{index}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+            for name in ("packed", "solo")
+        ]
+        torch.testing.assert_close(*weights, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.usefixtures("_importable")
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("WithBatchNorm", "norm changes its buffers"),
+        ("Reading", "item()"),
+        ("Hooked", "on_train_batch_start"),
+    ],
+)
+def test_a_module_that_breaks_the_contract_runs_alone(tmp_path, capsys, model, reason):
+    assert run_pack([users(tmp_path, "run", index, model) for index in range(2)]) == [0, 0]
+    said = capsys.readouterr().err
+    assert "run one by one" in said
+    assert reason in said
+
+
+@pytest.mark.usefixtures("_importable")
+def test_a_declared_value_that_changes_a_shape_is_named(tmp_path, capsys):
+    commands = [users(tmp_path, "run", index, "Wrong") for index in range(2)]
+    commands[1] += ["--model.hidden_size=7"]
+    assert run_pack(commands) == [0, 0]
+    said = capsys.readouterr().err
+    assert "model.hidden_size, declared as values" in said
+    assert "[18, 1] in one trial and [21, 1] in another" in said
