@@ -90,11 +90,13 @@ def _without_native(cell: Cell[Any]) -> str | None:
 def _better_by_onednn(cell: Cell[Any], inputs: Tensor) -> bool:
     """Return whether torch's kernel for an LSTM beats the native one, as benchmarks/operators.py measures.
 
-    It does where U does not fit a core's cache, where too few rows share the reading of W and U, and where a
-    vector of units is padded.
+    It does where U does not fit a core's cache, where too few rows share the reading of W and U, where a
+    vector of units is padded, and, unless inputs are few, with the 16 registers of AVX2.
     """
     if not isinstance(cell, LSTM) or library.reason(cell, inputs) is None:
         return False
+    if native.instructions() != "AVX-512":
+        return True
     return cell.hidden_size > 256 or cell.hidden_size % 16 != 0 or inputs.shape[1] < 32
 
 

@@ -53,8 +53,8 @@ def count(mode: str, **variables: str) -> tuple[str, int]:
 def test_freed_memory_does_not_fault_again() -> None:
     """Ten steps with a tensor of 40 MiB, which is over what glibc ever keeps of its own accord (32 MiB).
 
-    They are 102,400 faults of 4 KiB; where the system gives pages of 2 MiB they are 200. Until it settles, the
-    heap grows for some steps, in which small pieces stay between the large ones.
+    They are 102,400 faults of 4 KiB; where the system gives pages of 2 MiB they are 200. Until it settles,
+    the heap grows for some steps, in which small pieces stay between the large ones.
     """
     without, kept, off = count("off"), count("on"), count("on", LIT_SEQ_MALLOC="0")
     assert (without[0], kept[0], off[0]) == ("False", "True", "False")

@@ -99,7 +99,10 @@ def test_choice_on_the_cpu_without_native_operators(
         (Counter(3, 4), "loop"),
     ],
 )
-def test_choice_on_the_cpu(cell: Cell[Any], name: str, dtype: torch.dtype) -> None:
+def test_choice_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, cell: Cell[Any], name: str, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(native, "instructions", lambda: "AVX-512")
     inputs, found = torch.zeros(5, 64, 3, dtype=dtype), []
     found.append(implementation(cell.to(dtype), inputs))
     torch.vmap(lambda x: found.append(implementation(cell, x)) or x)(inputs.unsqueeze(0))
@@ -107,8 +110,14 @@ def test_choice_on_the_cpu(cell: Cell[Any], name: str, dtype: torch.dtype) -> No
 
 
 @pytest.mark.skipif(native.unavailable() is not None, reason=f"{native.unavailable()}")
-@pytest.mark.parametrize(("hidden", "batch"), [(512, 64), (65, 64), (64, 8)])
-def test_a_lone_lstm_goes_where_it_is_faster(hidden: int, batch: int) -> None:
+@pytest.mark.parametrize(
+    ("hidden", "batch", "instructions"),
+    [(512, 64, "AVX-512"), (65, 64, "AVX-512"), (64, 8, "AVX-512"), (64, 64, "AVX2")],
+)
+def test_a_lone_lstm_goes_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, hidden: int, batch: int, instructions: str
+) -> None:
+    monkeypatch.setattr(native, "instructions", lambda: instructions)
     cell, inputs, packed = LSTM(3, hidden), torch.zeros(5, batch, 3), []
     assert implementation(cell, inputs).name == "library"
     assert implementation(cell.double(), inputs.double()).name == "native"

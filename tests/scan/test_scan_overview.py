@@ -14,7 +14,10 @@ def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     return {name: why.strip() for name, why in pairs}
 
 
-def test_the_list_says_what_is_in_use_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_says_what_is_in_use_and_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "instructions", lambda: "AVX-512")
     if native.unavailable() is not None:
         pytest.skip(f"{native.unavailable()}")
     found = rows(capsys)

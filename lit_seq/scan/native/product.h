@@ -78,7 +78,12 @@ inline int64_t block_width(int64_t count) {
   return (count + blocks - 1) / blocks;
 }
 
-constexpr int kRows = 6;  // rows of a tile: with 4 vectors each, 24 of 32 registers
+// Rows of a tile: with 4 vectors each, 24 of the 32 registers that AVX-512 and ARM have, or 12 of 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRows = 6;
+#else
+constexpr int kRows = 3;
+#endif
 
 // sum += a w, for R rows and V vectors. One order of additions for any R, so that a row's result does not
 // depend on the rows around it. a(k, r) is at a[k * step + r * row].
