@@ -38,6 +38,7 @@ class Status:
         step: optimiser steps done.
         max_steps: optimiser steps asked for; None when open-ended.
         metrics: the latest value of each metric.
+        pack: trials, itself included, that trained as one stacked model in these seconds.
     """
 
     state: State = "queued"
@@ -49,6 +50,12 @@ class Status:
     step: int = 0
     max_steps: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    pack: int = 1
+
+    @property
+    def share(self) -> float:
+        """The trial's share of the seconds of its pack: what it cost."""
+        return self.seconds / self.pack
 
     @classmethod
     def read(cls, folder: Path) -> "Status":

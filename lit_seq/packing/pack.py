@@ -14,6 +14,7 @@ from lit_seq.packing.batches import PackBatch, PackLoader
 from lit_seq.packing.clipping import Threshold, clip, norms
 from lit_seq.packing.function import DifferentShapes, Step, Unpackable
 from lit_seq.packing.keys import different_keys
+from lit_seq.packing.memory import TooLarge, free_bytes, step_bytes
 from lit_seq.packing.optimisers import RULES, StackedOptimizer
 from lit_seq.packing.stacked import StackedModel
 from lit_seq.packing.trial import PackedTrial
@@ -85,6 +86,7 @@ class Pack(L.LightningModule):
             raise Unpackable(f"{difference}; of {named}, declared as values, one changes a shape") from None
         self._carries = getattr(self.stacked.template, "carries_state", False)
         self._tried: set[bool] = set()
+        self._sized = len(self.trials) == 1
         self._clips: list[Threshold] = [trial.clip for trial in trials]
         self._carried: Any = None
         self._set_aside: Any = None
@@ -110,7 +112,13 @@ class Pack(L.LightningModule):
         return self._loader(loaders) if all(loaders) else []
 
     def training_step(self, batch: PackBatch, batch_idx: int) -> Tensor:
-        """Return the sum of the trials' losses."""
+        """Return the sum of the trials' losses.
+
+        Raises:
+            TooLarge: at the first step, where so many trials do not fit into memory.
+        """
+        if not self._sized:
+            self._check_size(batch)
         step = self._measure_in_turn(batch, batch_idx)
         if self._logs_now():
             means = {name: value.detach() for name, value in step.means.items()}
@@ -192,6 +200,19 @@ class Pack(L.LightningModule):
             start = self.stacked.template.core.initial_state(leaves[0].shape[1])
             _, structure = torch.utils._pytree.tree_flatten(start)
             self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
+
+    def _check_size(self, batch: PackBatch) -> None:
+        """Compare what a step of one trial takes with the memory that is free."""
+        self._sized = True
+        one = batch.batch
+        if not batch.shared:
+            one = torch.utils._pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, one)
+        with self.stacked.first_alone() as alone:
+            taken = step_bytes(lambda: alone(one), self.stacked.trial_bytes, self.device)
+        self.zero_grad()
+        fits = max(1, free_bytes(self.device) // max(1, taken))
+        if fits < len(self.trials):
+            raise TooLarge(fits)
 
     def _measure_in_turn(self, batch: PackBatch, batch_idx: int) -> Step:
         self.stacked.function.train(self.training)

@@ -13,7 +13,7 @@ MOST_ON_CPU = 16
 """A stack of more gains nothing on a processor (measured, benchmarks/results/)."""
 
 MOST_ON_GPU = 64
-"""Where a GPU's memory is too small for so many, a pack goes on in halves."""
+"""Both are for small models: memory may allow fewer (`lit_seq.packing.memory`)."""
 
 
 def pack_size(option: str) -> int:

@@ -1,5 +1,6 @@
 """Each trial's own random numbers: those that it would draw alone."""
 
+import copy
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,16 @@ class StackedDropout(nn.Module):
             values: (trials, …).
         """
         return torch.stack([stream.draw(m.train(), values[k]) for k, (m, stream) in enumerate(self._own)])
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """Draw for the first trial only, and forget it."""
+        own = self._own
+        self._own = [(own[0][0], copy.copy(own[0][1]))]
+        try:
+            yield
+        finally:
+            self._own = own
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some trials only."""

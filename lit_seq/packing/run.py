@@ -15,6 +15,7 @@ from lit_seq.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, main
 from lit_seq.errors import UserError
 from lit_seq.packing.checkpoints import PackCheckpoints, combine
 from lit_seq.packing.function import Unpackable
+from lit_seq.packing.memory import TooLarge
 from lit_seq.packing.pack import Pack
 from lit_seq.packing.progress import AllDropped, PackProgress
 from lit_seq.packing.trial import PackedTrial
@@ -62,6 +63,9 @@ def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) 
             except Unpackable as reason:
                 print(f"These trials run one by one: {reason}.", file=sys.stderr)
                 again = [[index] for index in group]
+            except TooLarge as pack:
+                print(f"Of this pack of {len(group)}, {pack}: it trains in parts.", file=sys.stderr)
+                again = [group[at : at + pack.fits] for at in range(0, len(group), pack.fits)]
             except _Failed as failure:
                 half = (len(group) + 1) // 2
                 again = [group[:half], group[half:]]
@@ -112,6 +116,7 @@ def _train(trials: list[PackedTrial]) -> list[int]:
             tempfile.TemporaryDirectory() as scratch,
         ):
             for trial in trials:
+                trial.recording.record.status.pack = len(trials)
                 trial.recording.begin()
             start = None
             if trials[0].checkpoint is not None:
@@ -126,7 +131,7 @@ def _train(trials: list[PackedTrial]) -> list[int]:
             trial.recording.finish("running", str(interruption))
         left = [INTERRUPTED if trial in pack.trials else FAILED for trial in trials]
         return left
-    except (Unpackable, UserError):
+    except (TooLarge, Unpackable, UserError):
         for trial in pack.trials:
             trial.recording.finish("failed", "see the log")
         raise

@@ -19,7 +19,8 @@ What does not, trains alone, and the log says why.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import lightning as L
@@ -91,8 +92,11 @@ class StackedModel(nn.Module):
             state: stacked state to go on from, or None.
             batch_idx: the batch's place in its epoch.
         """
-        values = {f"model.{name}": value for name, value in self._named()}
-        numbers = torch.arange(self.trials, device=self.stacked[0].device)
+        return self._map(dict(self._named()), batch, shared, state, batch_idx)
+
+    def _map(self, values: dict[str, Tensor], batch: Any, shared: bool, state: Any, batch_idx: int) -> Step:
+        values = {f"model.{name}": value for name, value in values.items()}
+        numbers = torch.arange(len(next(iter(values.values()))), device=self.stacked[0].device)
         values |= {f"model.{name}.trial": numbers for name in self._dropouts}
 
         def one(values: dict[str, Tensor], batch: Any, state: Any) -> tuple[Any, ...]:
@@ -103,6 +107,23 @@ class StackedModel(nn.Module):
 
         in_dims = (0, torch.utils._pytree.tree_map(of_batch, batch), None if state is None else 0)
         return Step(*vmap(one, in_dims=in_dims, randomness="error")(values, batch, state))
+
+    @property
+    def trial_bytes(self) -> int:
+        """Size of one trial's parameters."""
+        return sum(parameter[0].nbytes for parameter in self.stacked)
+
+    @contextmanager
+    def first_alone(self) -> Iterator[Callable[[Any], Tensor]]:
+        """Give a function from a batch to the first trial's loss, which leaves no trace in the stack."""
+        values = {name: value[:1].detach().clone() for name, value in self._named()}
+        for name in self._names:
+            values[name].requires_grad_()
+        drawn = [dropout.first_alone() for dropout in self._dropouts.values()]
+        with ExitStack() as stack:
+            for one in drawn:
+                stack.enter_context(one)
+            yield lambda batch: self._map(values, batch, True, None, 0).loss
 
     def unstack(self, trial: int) -> dict[str, Tensor]:
         """Return the `state_dict` of one trial's model."""

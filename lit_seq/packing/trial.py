@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from functools import cached_property
+from typing import Any, ClassVar, cast
 
 import lightning as L
 from torch.optim import Optimizer
@@ -23,9 +24,19 @@ class PackedTrial(Run):
         UserError: the command line is wrong.
     """
 
+    _setup: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, arguments: Sequence[str]) -> None:
         super().__init__(arguments)
         self.stream = Stream()
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        """Share one parser among all trials of this process: making it takes longer than parsing."""
+        if not self._setup:
+            before = set(vars(self))
+            super().setup_parser(*args, **kwargs)
+            self._setup.update({name: value for name, value in vars(self).items() if name not in before})
+        vars(self).update(self._setup)
 
     def prepare(self, data: bool) -> None:
         """Do what a single run does between its building and its first step.
@@ -62,7 +73,7 @@ class PackedTrial(Run):
     @property
     def model_config(self) -> dict[str, Any]:
         """The model's part of the configuration, as plain data."""
-        return self._plain_config()["model"]
+        return self._plain["model"]
 
     @property
     def clip(self) -> Threshold:
@@ -77,11 +88,18 @@ class PackedTrial(Run):
         Data with an attribute `seed` depends on it alone; what else there is may draw from torch's generator.
         """
         own = getattr(self.datamodule, "seed", None)
-        return json.dumps([self._plain_config()["data"], id(self) if own is None else own])
+        return json.dumps([self._plain["data"], id(self) if own is None else own])
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Return the arguments of the trainer that the trial asks for."""
         return dict(self._get(self.config_init, "trainer"))
+
+    def _plain_config(self) -> dict[str, Any]:
+        return self._plain
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
+        return super()._plain_config()
 
     def _resume(self, checkpoint: dict[str, Any]) -> None:
         self.model.load_state_dict(checkpoint["state_dict"])

@@ -59,6 +59,8 @@ def comparison(document: Document) -> str:
         "t interval of the paired differences (Welch's interval where fewer than two seeds are common). "
         "Intervals are not corrected for the number of comparisons, and the best was picked after looking."
     )
+    if (pack := max((row.pack for row in document.rows), default=1)) > 1:
+        text += f" Trials were trained in packs of up to {pack}: time and speed are a trial's share of them."
     if any(row.tried > 1 for row in document.rows):
         text += (
             " Each line is shown at the best of its other settings, chosen by the same numbers, which "

@@ -30,8 +30,9 @@ class Row:
         so_far: the best value of the trials that do not count, where none counts.
         final: mean of the values at the end of training.
         difference: from the row with the best mean; None in that row and where either has no mean.
-        seconds: mean training time of the trials that count.
+        seconds: mean training time of the trials that count, of packed ones their share of the pack's.
         steps_per_second: mean speed of these trials.
+        pack: the most trials that trained as one with one of them, itself included.
         warning: why the numbers are weak evidence.
     """
 
@@ -51,6 +52,7 @@ class Row:
     difference: Difference | None = None
     seconds: float | None = None
     steps_per_second: float | None = None
+    pack: int = 1
     warning: str | None = None
 
     def by_seed(self) -> Mapping[int, float] | list[float]:
@@ -112,8 +114,9 @@ def _row(configuration: Configuration, scores: Mapping[int, Score], counted: set
         counted=len(own),
         seeds=[run.seed for run in own],
         scores=[scores[id(run)].best for run in own],
-        seconds=_mean_or_none([run.status.seconds for run in own if run.status.seconds > 0]),
+        seconds=_mean_or_none([run.status.share for run in own if run.status.seconds > 0]),
         steps_per_second=_mean_or_none([speed for run in own if (speed := steps_per_second(run))]),
+        pack=max((run.status.pack for run in own), default=1),
     )
     if own:
         row.mean, row.best = mean(row.scores), better(row.scores)
@@ -136,8 +139,8 @@ def _warning(row: Row) -> str | None:
 
 
 def steps_per_second(run: Run) -> float | None:
-    """Return optimiser steps per second of training."""
-    return run.status.step / run.status.seconds if run.status.seconds > 0 and run.status.step else None
+    """Return optimiser steps per second of training, of a packed trial in its share of the pack's time."""
+    return run.status.step / run.status.share if run.status.seconds > 0 and run.status.step else None
 
 
 def _rest(configuration: Configuration, compare_by: Sequence[str]) -> str:

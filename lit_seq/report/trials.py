@@ -26,7 +26,7 @@ class Trial:
         step: optimiser steps done.
         max_steps: optimiser steps asked for.
         score: the metric's best and final value; None where it was never a number.
-        seconds: training time.
+        seconds: training time, of a packed trial its share of the pack's.
         steps_per_second: optimiser steps per second of training.
         wandb_run_id: id of the W&B run that mirrors it.
     """
@@ -90,7 +90,7 @@ def trials(
                 step=status.step,
                 max_steps=status.max_steps,
                 score=scores.get(id(run)),
-                seconds=status.seconds,
+                seconds=status.share,
                 steps_per_second=steps_per_second(run),
                 wandb_run_id=status.wandb_run_id,
             )

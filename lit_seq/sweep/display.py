@@ -97,7 +97,8 @@ class Lines:
             parts.append(_steps(trial))
             if self._file.metric and trial.best is not None:
                 parts.append(f"{self._file.metric.name} {number(trial.best)}")
-            parts += [duration(status.seconds), status.reason or ""]
+            packed = f" in a pack of {status.pack}" if status.pack > 1 else ""
+            parts += [f"{duration(status.seconds)}{packed}", status.reason or ""]
         elif status.step:
             parts.append(f"from step {status.step}")
         print("  ".join(part for part in parts if part), flush=True)
@@ -196,11 +197,13 @@ def time_left(trials: list[Trial], waiting: int, workers: int) -> float | None:
         waiting: how many have not begun.
         workers: how many run at once.
     """
-    running = [left for t in trials if t.status.state == "running" and (left := t.seconds_left()) is not None]
-    whole = [t.status.seconds for t in trials if t.status.state == "finished"]
+    left = {t.number: share for t in trials if (share := t.seconds_left()) is not None}
+    running = [
+        left[t.number] / t.status.pack for t in trials if t.status.state == "running" and t.number in left
+    ]
+    whole = [t.status.share for t in trials if t.status.state == "finished"]
     if not whole:
-        paced = [t for t in trials if t.seconds_left() is not None]
-        whole = [t.status.seconds + (t.seconds_left() or 0) for t in paced]
+        whole = [t.status.share + left[t.number] / t.status.pack for t in trials if t.number in left]
     if not whole:
         return None
     return (sum(running) + waiting * sum(whole) / len(whole)) / max(1, min(workers, waiting + len(running)))

@@ -145,7 +145,7 @@ class Driver:
 
     def _order(self, trial: Trial, values: dict[str, Any]) -> dict[str, Any]:
         arguments = trial_arguments(self._file, values, trial.folder, trial.folder / "args.json")
-        if (trial.folder / "checkpoints" / "last.ckpt").exists():
+        if (trial.folder / "config.yaml").exists():
             arguments += ["--ckpt_path", "last"]
         order = {"number": trial.number, "log": str(trial.folder / "log.txt"), "arguments": arguments}
         return order | {"alone": self._alone.get(trial.number)}

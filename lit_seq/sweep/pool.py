@@ -160,8 +160,8 @@ class Pool:
         """Wait for answers.
 
         Returns:
-            The workers' answers, with the "place" of each; for a dead worker's trials {"event": "died",
-            "number": …, "error": reason}.
+            The workers' answers; for a dead worker's trials {"event": "died", "number": …, "error": reason}.
+            Each has the worker's "place".
 
         Raises:
             UserError: workers cannot start at all.
@@ -176,7 +176,8 @@ class Pool:
             del self._workers[place]
             if not worker.ready and worker.exit_code in (1, 2):
                 raise UserError(f"A worker could not start: {death}; {self._log} says more.")
-            events += [{"event": "died", "number": number, "error": death} for number in worker.task]
+            died = {"event": "died", "error": death, "place": place}
+            events += [{**died, "number": number} for number in worker.task]
         return events
 
     def interrupt(self) -> None:

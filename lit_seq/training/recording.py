@@ -47,7 +47,7 @@ class Recording:
     ) -> None:
         self.folder, self._config = folder, config
         status = Status.read(folder) if (folder / "status.json").exists() else Status()
-        status.seed = seed
+        status.seed, status.pack = seed, 1
         status.wandb_run_id = status.wandb_run_id or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
         with disk_errors(folder):
             self.metrics = MetricsFile(folder, resume_after)

@@ -1,5 +1,7 @@
 """Modules as a user of Lightning writes them, without the base classes of lit-seq."""
 
+import os
+import signal
 from typing import ClassVar
 
 import lightning as L
@@ -9,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_seq.cells import GRU
+from lit_seq.data import AddingProblem
 from lit_seq.scan import scan
 
 
@@ -85,3 +88,12 @@ class Bits(L.LightningDataModule):
 
     def val_dataloader(self):
         return DataLoader(self.data, batch_size=10)
+
+
+class Deadly(AddingProblem):
+    """Kills the process that trains on it, if its seed is 13."""
+
+    def train_dataloader(self):
+        if self.seed == 13:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().train_dataloader()
