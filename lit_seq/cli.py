@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
+from lit_seq.allocator import keep_freed_memory
 from lit_seq.errors import UserError
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -83,6 +84,7 @@ def entry() -> None:
     # Threads that spin while they wait take half of the speed from each other where processes share a machine
     # (19 s against 10 s beside one busy process; alone no difference). OpenMP reads this as it loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     sys.exit(main())
 
 

@@ -23,6 +23,8 @@ import traceback
 from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any
 
+from lit_seq.allocator import keep_freed_memory
+
 # A trial that has not saved by then never will.
 _GRACE = 60.0
 
@@ -111,6 +113,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
+    keep_freed_memory()
     # A shell's background job starts with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
