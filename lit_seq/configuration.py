@@ -22,6 +22,7 @@ import lit_seq.topologies
 from lit_seq.errors import UserError
 from lit_seq.explanation import explain
 from lit_seq.training.checkpoints import CheckpointPolicy
+from lit_seq.training.hyperband import Hyperband
 from lit_seq.training.wandb_run import Wandb
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -68,6 +69,9 @@ class CommandLine(LightningCLI):
         )
         parser.add_class_arguments(Wandb, "wandb")
         parser.add_class_arguments(CheckpointPolicy, "checkpoint")
+        parser.add_argument(
+            "--hyperband", type=Hyperband | None, default=None, help="See a sweep file's early_terminate."
+        )
         parser.link_arguments(
             "data", "model.init_args.task", lambda data: getattr(data, "task", None), apply_on="instantiate"
         )

@@ -7,7 +7,9 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lit_seq.packing.leaving import End, let_go
 from lit_seq.packing.pack import Pack
+from lit_seq.packing.trial import PackedTrial
 from lit_seq.training.checkpoints import Checkpoints
 
 
@@ -16,12 +18,16 @@ class PackCheckpoints(Checkpoints):
 
     Args:
         pack: the pack.
+
+    Attributes:
+        leaving: trials that leave the pack when their checkpoints are written, and how they end.
     """
 
     def __init__(self, pack: Pack) -> None:
         first = pack.trials[0].recording
         super().__init__(first.folder, first.checkpoints.policy, first.metrics)
         self._pack = pack
+        self.leaving: dict[PackedTrial, End] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: the state is in the trials' own callbacks."""
@@ -30,7 +36,18 @@ class PackCheckpoints(Checkpoints):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Do nothing; see `state_dict`."""
 
-    def _flush_row(self, trainer: L.Trainer) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let go of trials that stop at the epoch's end.
+
+        Raises:
+            AllDropped: none is left.
+        """
+        if self.leaving and trainer.global_step == self._saved_step:
+            self._let_go(trainer)
+        elif self.leaving:
+            self._save(trainer)
+
+    def flush_row(self, trainer: L.Trainer) -> None:
         """Do nothing: the pack has written the row."""
 
     def _keep_best(self, trainer: L.Trainer) -> None:
@@ -44,7 +61,17 @@ class PackCheckpoints(Checkpoints):
 
     def _save(self, trainer: L.Trainer) -> None:
         self._write(trainer, "last", range(len(self._pack.trials)))
+        self._let_go(trainer)
         self._saved(trainer)
+
+    def _due(self, trainer: L.Trainer) -> bool:
+        return bool(self.leaving) or super()._due(trainer)
+
+    def _let_go(self, trainer: L.Trainer) -> None:
+        ends = {trial: end for trial, end in self.leaving.items() if trial in self._pack.trials}
+        self.leaving = {}
+        if ends:
+            let_go(self._pack, trainer, ends)
 
     def _write(self, trainer: L.Trainer, name: str, rows: Sequence[int]) -> None:
         whole = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
@@ -67,7 +94,7 @@ def split(pack: Pack, whole: dict[str, Any], row: int) -> dict[str, Any]:
     group = {name: value for name, value in trial.optimizer.param_groups[0].items() if name != "params"}
     state = whole["optimizer_states"][0]["state"]
     with trial.stream.drawn_from():
-        callbacks = {callback.state_key: callback.state_dict() for callback in trial.recording.callbacks}
+        callbacks = {callback.state_key: callback.state_dict() for callback in trial.callbacks}
     content = {
         **whole,
         "state_dict": {name: value.cpu().clone() for name, value in pack.stacked.unstack(row).items()},

@@ -15,6 +15,11 @@ PER_RUN = ("seed_everything", "name", "runs_dir")
 PER_TRIAL = ("gradient_clip_val", "gradient_clip_algorithm")
 """Arguments of the trainer that a pack applies per trial (`lit_seq.packing.clipping`)."""
 
+_EARLY_STOPPING = (
+    "lightning.pytorch.callbacks.EarlyStopping",
+    "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
+)
+
 
 class PackKey(NamedTuple):
     """What trials must have in common to be stacked.
@@ -31,9 +36,9 @@ class PackKey(NamedTuple):
 def pack_key(config: dict[str, Any]) -> PackKey:
     """Return what trials must have in common to be stacked with the one of this configuration.
 
-    The values are those of `PER_RUN` and `PER_TRIAL`, the data's seed, those that an optimiser's stacked rule
-    reads (`lit_seq.packing.optimisers.RULES`), a schedule's options, and those that the classes of model,
-    core and cell declare in `values`.
+    The values are those of `PER_RUN` and `PER_TRIAL`, those of `EarlyStopping`, the data's seed, those that
+    an optimiser's stacked rule reads (`lit_seq.packing.optimisers.RULES`), a schedule's options, and those
+    that the classes of model, core and cell declare in `values`.
 
     Args:
         config: a run's full configuration, as plain data.
@@ -41,13 +46,12 @@ def pack_key(config: dict[str, Any]) -> PackKey:
     Raises:
         Unpackable: the configuration is of a run that trains alone.
     """
-    trainer = config["trainer"]
-    if trainer.get("callbacks") or trainer.get("logger"):
-        raise Unpackable("callbacks and loggers of the user's own see a single run only")
     left: set[str] = set(PER_RUN)
     kept = {name: value for name, value in config.items() if name not in PER_RUN}
-    kept["trainer"] = {name: value for name, value in trainer.items() if name not in PER_TRIAL}
-    left |= {f"trainer.{name}" for name in PER_TRIAL}
+    left |= trainer_values(config["trainer"])
+    kept["trainer"] = {
+        name: value for name, value in config["trainer"].items() if name not in (*PER_TRIAL, "callbacks")
+    }
     kept["data"] = _without(config["data"], ("seed",), "data", left)
     kept["optimizer"] = _without(config["optimizer"], _rule_values(config["optimizer"]), "optimizer", left)
     if schedule := config.get("lr_scheduler"):
@@ -57,6 +61,31 @@ def pack_key(config: dict[str, Any]) -> PackKey:
         left |= {f"lr_scheduler.{name}" for name in schedule.get("init_args", {})}
     kept["model"] = _without_declared_values(config["model"], "model", left)
     return PackKey(json.dumps(kept, sort_keys=True, default=str), frozenset(left))
+
+
+def trainer_values(trainer: dict[str, Any]) -> set[str]:
+    """Return the names of the trainer's options that each trial of a pack has for itself.
+
+    Args:
+        trainer: the arguments of the trainer that a trial asks for, as plain data.
+
+    Raises:
+        Unpackable: one of them is for a run that trains alone.
+    """
+    if trainer.get("logger"):
+        raise Unpackable("a logger of the user's own sees a single run only")
+    names = {f"trainer.{name}" for name in PER_TRIAL}
+    callbacks = trainer.get("callbacks") or []
+    for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+        if callback["class_path"] not in _EARLY_STOPPING:
+            raise Unpackable("callbacks of the user's own other than EarlyStopping see a single run only")
+        options = callback["init_args"]
+        if not options["monitor"].startswith("val/"):
+            raise Unpackable(f"EarlyStopping monitors {options['monitor']}, not a metric of validation")
+        if trainer.get("min_steps") or trainer.get("min_epochs"):
+            raise Unpackable("EarlyStopping ends a run with min_steps or min_epochs between validations")
+        names |= {f"trainer.callbacks.{name}" for name in options}
+    return names
 
 
 def _rule_values(optimizer: dict[str, Any]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from lit_seq.packing.batches import PackBatch, PackLoader
 from lit_seq.packing.clipping import Threshold, clip, norms
 from lit_seq.packing.function import DifferentShapes, Step, Unpackable
-from lit_seq.packing.keys import different_keys
+from lit_seq.packing.keys import different_keys, trainer_values
 from lit_seq.packing.memory import TooLarge, free_bytes, step_bytes
 from lit_seq.packing.optimisers import RULES, StackedOptimizer
 from lit_seq.packing.stacked import StackedModel
@@ -69,6 +69,7 @@ class Pack(L.LightningModule):
         super().__init__()
         self.trials = list(trials)
         for trial in trials:
+            trainer_values(trial.trainer_config)
             if not trial.has_one_optimizer:
                 raise Unpackable("there is more than one optimiser or parameter group")
             if isinstance(trial.scheduler, dict):
@@ -77,8 +78,6 @@ class Pack(L.LightningModule):
                 raise Unpackable(f"{type(trial.optimizer).__name__} has no stacked form")
             if isinstance(trial.scheduler, ReduceLROnPlateau):
                 raise Unpackable("ReduceLROnPlateau follows the metrics of a single run")
-            if trial.options.trainer.callbacks or trial.options.trainer.logger:
-                raise Unpackable("callbacks and loggers of the user's own see a single run only")
         try:
             self.stacked = StackedModel([trial.model for trial in trials], [trial.stream for trial in trials])
         except DifferentShapes as difference:
@@ -140,9 +139,7 @@ class Pack(L.LightningModule):
         self._carried = self._set_aside
         means = self._epoch.means()
         metrics = self.stacked.function.metrics("val", means) if means else {}
-        # Lightning keeps what a single run logs here in the default type.
-        dtype = torch.get_default_dtype()
-        self._write({name: value.to(dtype) for name, value in metrics.items()})
+        self._write(metrics)
 
     def configure_optimizers(self) -> Any:
         """Return the stacked optimiser, and the stacked schedule where the trials have one."""

@@ -1,34 +1,55 @@
-"""What happens around a pack's steps: status, texts, and trials that leave."""
+"""What happens around a pack's steps: status, texts, and which trials leave."""
 
-from typing import Any
+import traceback
+from typing import Any, Literal
 
 import lightning as L
 
+from lit_seq.packing.checkpoints import PackCheckpoints
+from lit_seq.packing.leaving import End, let_go
 from lit_seq.packing.pack import Pack
+from lit_seq.packing.trial import PackedTrial
+from lit_seq.packing.trial_trainer import TrialTrainer
+from lit_seq.training.halving import judge
 from lit_seq.training.record import Diverged
 
 
-class AllDropped(Exception):
-    """No trial of the pack is left to train."""
-
-
 class PackProgress(L.Callback):
-    """Keeps each trial's status.json and samples.jsonl, and takes diverged trials out of the stack.
+    """Keeps each trial's status.json and samples.jsonl, and finds the trials that leave the stack.
+
+    Those that diverged or failed leave at once. Those that hyperband or their own `EarlyStopping` stops leave
+    when their checkpoints are written.
 
     Args:
         pack: the pack.
+        checkpoints: the pack's.
     """
 
-    def __init__(self, pack: Pack) -> None:
-        self._pack = pack
+    def __init__(self, pack: Pack, checkpoints: PackCheckpoints) -> None:
+        self._pack, self._checkpoints = pack, checkpoints
+        self._trainers: dict[PackedTrial, Any] = {}
         for trial in pack.trials:
             # Sixty-four files a second would be noticed.
             trial.recording.record.period = max(1.0, len(pack.trials) / 8)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say that the trials run."""
+        """Say that the trials run, and let those go that were stopped before the pack was resumed.
+
+        Raises:
+            AllDropped: none is left.
+        """
+        stopped: dict[PackedTrial, End] = {}
         for trial in self._pack.trials:
-            trial.recording.record.on_train_start(trainer, trial.model)
+            own: Any = TrialTrainer(trainer, trial)
+            self._trainers[trial] = own
+            trial.recording.record.on_train_start(own, trial.model)
+            for callback in trial.early_stopping:
+                callback.setup(own, trial.model, "fit")
+            if own.should_stop:
+                stopped[trial] = trial.recording.record.end(own)
+        stopped |= self._halved()
+        if stopped:
+            let_go(self._pack, trainer, stopped)
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Log the step, write what is due, and let diverged trials go.
@@ -37,32 +58,72 @@ class PackProgress(L.Callback):
             AllDropped: none is left.
         """
         self._pack.write_training_row()
-        self._drop_diverged(trainer)
+        self._let_diverged_go(trainer)
+        self._halve(trainer)
         for row, trial in enumerate(self._pack.trials):
             if trial.recording.samples.moment(trainer):
                 model = self._pack.stacked.solo(row)
                 trial.recording.samples.on_train_batch_end(trainer, model)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Let go of trials whose validation loss is not a number."""
-        self._drop_diverged(trainer)
+        """Let go of trials whose validation loss is not a number, and stop those that are to stop.
+
+        Raises:
+            AllDropped: none is left.
+        """
+        self._let_diverged_go(trainer)
+        self._stop_early(trainer, "on_validation_end")
+        self._halve(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop the trials that are to stop at an epoch's end.
+
+        Raises:
+            AllDropped: none is left.
+        """
+        self._stop_early(trainer, "on_train_epoch_end")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the final step count."""
         for trial in self._pack.trials:
             trial.recording.record.status.step = trainer.global_step
 
-    def _drop_diverged(self, trainer: L.Trainer) -> None:
-        diverged = {}
-        for row, trial in enumerate(self._pack.trials):
+    def _let_diverged_go(self, trainer: L.Trainer) -> None:
+        diverged: dict[PackedTrial, End] = {}
+        for trial in self._pack.trials:
             try:
                 trial.recording.record.on_train_batch_end(trainer, trial.model)
             except Diverged as divergence:
-                diverged[row] = str(divergence)
-        for row, reason in diverged.items():
-            self._pack.trials[row].recording.finish("diverged", reason)
-        if len(diverged) == len(self._pack.trials):
-            self._pack.trials = []
-            raise AllDropped
+                diverged[trial] = "diverged", str(divergence)
         if diverged:
-            self._pack.drop(list(diverged))
+            let_go(self._pack, trainer, diverged)
+
+    def _stop_early(
+        self, trainer: L.Trainer, hook: Literal["on_validation_end", "on_train_epoch_end"]
+    ) -> None:
+        failed: dict[PackedTrial, End] = {}
+        for trial in self._pack.trials:
+            own = self._trainers[trial]
+            own.callback_metrics.update(trial.recording.metrics.latest_validation())
+            try:
+                for callback in trial.early_stopping:
+                    getattr(callback, hook)(own, trial.model)
+            except Exception as error:
+                traceback.print_exc()
+                failed[trial] = "failed", f"{type(error).__name__}: {' '.join(str(error).split())}"
+            else:
+                if own.should_stop:
+                    self._checkpoints.leaving[trial] = trial.recording.record.end(own)
+        if failed:
+            let_go(self._pack, trainer, failed)
+
+    def _halve(self, trainer: L.Trainer) -> None:
+        judge([halving for trial in self._pack.trials if (halving := trial.recording.halving)], trainer)
+        self._checkpoints.leaving |= self._halved()
+
+    def _halved(self) -> dict[PackedTrial, End]:
+        halved: dict[PackedTrial, End] = {}
+        for trial in self._pack.trials:
+            if (halving := trial.recording.halving) and halving.reason:
+                halved[trial] = "stopped", halving.reason
+        return halved

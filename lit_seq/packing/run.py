@@ -15,9 +15,10 @@ from lit_seq.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, main
 from lit_seq.errors import UserError
 from lit_seq.packing.checkpoints import PackCheckpoints, combine
 from lit_seq.packing.function import Unpackable
+from lit_seq.packing.leaving import AllDropped
 from lit_seq.packing.memory import TooLarge
 from lit_seq.packing.pack import Pack
-from lit_seq.packing.progress import AllDropped, PackProgress
+from lit_seq.packing.progress import PackProgress
 from lit_seq.packing.trial import PackedTrial
 from lit_seq.training.checkpoints import Interrupted
 from lit_seq.training.interruption import Interruption
@@ -67,9 +68,12 @@ def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) 
                 print(f"Of this pack of {len(group)}, {pack}: it trains in parts.", file=sys.stderr)
                 again = [group[at : at + pack.fits] for at in range(0, len(group), pack.fits)]
             except _Failed as failure:
-                half = (len(group) + 1) // 2
-                again = [group[:half], group[half:]]
-                print(f"The pack of {len(group)} failed ({failure}); it goes on in parts.", file=sys.stderr)
+                ended = {index: _code(trials[index]) for index in group}
+                codes.update(ended)
+                left = [index for index, code in ended.items() if code == INTERRUPTED]
+                half = (len(left) + 1) // 2
+                again = [left[:half], left[half:]]
+                print(f"The pack of {len(left)} failed ({failure}); it goes on in parts.", file=sys.stderr)
         for part in again:
             commands_of_part = [_resumed(commands[index], trials[index].folder) for index in part]
             codes.update(zip(part, run_pack(commands_of_part, _Part(logging, part)), strict=True))
@@ -107,7 +111,7 @@ def _train(trials: list[PackedTrial]) -> list[int]:
     """Train trials as a pack and return their exit codes."""
     pack = Pack(trials)
     checkpoints = PackCheckpoints(pack)
-    trainer = _trainer(trials[0], [PackProgress(pack), checkpoints])
+    trainer = _trainer(trials[0], [PackProgress(pack, checkpoints), checkpoints])
     print(f"A pack of {len(trials)} trials of {type(trials[0].model).__name__}", file=sys.stderr)
     try:
         with (
@@ -129,8 +133,7 @@ def _train(trials: list[PackedTrial]) -> list[int]:
     except Interrupted as interruption:
         for trial in pack.trials:
             trial.recording.finish("running", str(interruption))
-        left = [INTERRUPTED if trial in pack.trials else FAILED for trial in trials]
-        return left
+        return [_code(trial) for trial in trials]
     except (TooLarge, Unpackable, UserError):
         for trial in pack.trials:
             trial.recording.finish("failed", "see the log")
@@ -143,7 +146,13 @@ def _train(trials: list[PackedTrial]) -> list[int]:
         raise _Failed(reason) from error
     for trial in pack.trials:
         trial.recording.finish(*trial.recording.record.end(trainer))
-    return [DONE if trial in pack.trials else FAILED for trial in trials]
+    return [_code(trial) for trial in trials]
+
+
+def _code(trial: PackedTrial) -> int:
+    """Return the exit code of a trial that left its pack, or whose pack has ended."""
+    state = trial.recording.record.status.state
+    return {"finished": DONE, "stopped": DONE, "running": INTERRUPTED}.get(state, FAILED)
 
 
 def _trainer(trial: PackedTrial, callbacks: list[L.Callback]) -> L.Trainer:

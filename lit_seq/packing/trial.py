@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, cast
 
 import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -54,6 +55,9 @@ class PackedTrial(Run):
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the recording; the trainer is the pack's."""
         self.recording = self._record()
+        # No other callback of the user's stacks (`lit_seq.packing.keys`).
+        own = self.trainer_arguments()["callbacks"] or []
+        self.early_stopping: list[EarlyStopping] = own if isinstance(own, list) else [own]
         optimizers, schedulers = _listed(self.model.configure_optimizers())
         self.has_one_optimizer = len(optimizers) == 1 and len(optimizers[0].param_groups) == 1
         self.optimizer: Optimizer = optimizers[0]
@@ -76,6 +80,11 @@ class PackedTrial(Run):
         return self._plain["model"]
 
     @property
+    def trainer_config(self) -> dict[str, Any]:
+        """The trainer's part of the configuration, as plain data."""
+        return self._plain_config()["trainer"]
+
+    @property
     def clip(self) -> Threshold:
         """The trial's clipping threshold and kind."""
         trainer = self.options.trainer
@@ -89,6 +98,11 @@ class PackedTrial(Run):
         """
         own = getattr(self.datamodule, "seed", None)
         return json.dumps([self._plain["data"], id(self) if own is None else own])
+
+    @property
+    def callbacks(self) -> list[L.Callback]:
+        """Callbacks whose state is in the trial's checkpoints."""
+        return [*self.early_stopping, *self.recording.callbacks]
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Return the arguments of the trainer that the trial asks for."""
@@ -109,8 +123,9 @@ class PackedTrial(Run):
         )
         if self.scheduler is not None:
             self.scheduler.load_state_dict(checkpoint["lr_schedulers"][0])
-        for callback in self.recording.callbacks:
-            callback.load_state_dict(checkpoint["callbacks"][callback.state_key])
+        for callback in self.callbacks:
+            if (state := checkpoint["callbacks"].get(callback.state_key)) is not None:
+                callback.load_state_dict(state)
 
 
 def _listed(configured: Any) -> tuple[list[Any], list[Any]]:

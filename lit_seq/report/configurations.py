@@ -13,7 +13,7 @@ LONGEST = 48
 
 # Where a run lies and how it is watched does not make it another configuration.
 _NOT_HYPERPARAMETERS = re.compile(
-    rf"^({SEED_KEY}|.*\.seed|name|runs_dir|ckpt_path|config|wandb.*"
+    rf"^({SEED_KEY}|.*\.seed|name|runs_dir|ckpt_path|config|hyperband\.rungs|wandb.*"
     r"|trainer\.(logger|callbacks|default_root_dir|enable_|log_every|profiler).*)$"
 )
 

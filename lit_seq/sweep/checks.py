@@ -95,6 +95,17 @@ def whole(value: Any, where: str) -> int:
     return value
 
 
+def truth(value: Any, where: str) -> bool:
+    """Return `value` if it is true or false.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not isinstance(value, bool):
+        raise UserError(f"{where} must be true or false, not {show(value)}.")
+    return value
+
+
 def filled_list(value: Any, where: str) -> list[Any]:
     """Return `value` if it is a list with something in it.
 

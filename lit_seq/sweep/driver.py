@@ -21,7 +21,7 @@ from lit_seq.sweep.file import SweepFile
 from lit_seq.sweep.folder import disk_errors, lay_down_trial, requeue, trial_folder
 from lit_seq.sweep.pool import Pool
 from lit_seq.sweep.study import Attempt, Study, storage_errors
-from lit_seq.sweep.trial import Trial, last_words, trial_arguments
+from lit_seq.sweep.trial import OVER, Trial, last_words, trial_arguments
 
 _LOOK_EVERY = 1.0
 # How many packs' worth of trials are looked at for one pack.
@@ -155,7 +155,8 @@ class Driver:
         died: dict[int, list[Attempt]] = {}
         for event in events:
             trial = self.trials[event["number"]]
-            if event["event"] == "died" and trial.pack > 1 and not self._signals:
+            over = (_status(trial.folder) or trial.status).state in OVER
+            if event["event"] == "died" and trial.pack > 1 and not over and not self._signals:
                 died.setdefault(event["place"], []).append(self._attempts[event["number"]])
             else:
                 yield event
@@ -167,6 +168,7 @@ class Driver:
     def _end(self, event: dict[str, Any]) -> None:
         """Note what a worker says about a trial's end."""
         trial = self.trials[event["number"]]
+        told = trial.status.state in OVER
         status = _status(trial.folder) or trial.status
         code, error = event.get("code"), event["error"]
         if status.state in ("queued", "running") and self._signals and code in (None, 130):
@@ -184,12 +186,16 @@ class Driver:
             if code == 1 and status.state == "failed":
                 # An error on a GPU breaks all that follows in its process.
                 self._pool.retire(event["place"])
-        self._display.changed(trial, self.trials)
+        if not told:
+            self._display.changed(trial, self.trials)
 
     def _look(self) -> None:
         for trial in self.trials.values():
             if trial.status.state == "running":
                 trial.look(self._file.metric)
+                if trial.status.state in OVER:  # others of its pack go on
+                    trial.look_back(self._file.metric)
+                    self._display.changed(trial, self.trials)
         self._display.refresh(self.trials, self._study.waiting())
 
     def _heed_signals(self) -> None:
@@ -229,7 +235,7 @@ def take_up(folder: Path, study: Study, file: SweepFile) -> None:
         path = trial_folder(folder, number)
         status = _status(path)
         if handle is not None:
-            if status and status.state in ("finished", "stopped", "diverged"):
+            if status and status.state in OVER:
                 trial = Trial(number, path, status)
                 trial.look_back(file.metric)
                 study.end(handle, status.state, trial.best)

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lit_seq.errors import UserError
-from lit_seq.sweep.checks import choice, filled_list, mapping, number, text, whole
+from lit_seq.sweep.checks import choice, filled_list, mapping, number, text, truth, whole
 from lit_seq.sweep.command_line import check_command
 from lit_seq.sweep.parameters import Choices, Parameter, read_parameters
 from lit_seq.sweep.yaml_text import load_yaml
+from lit_seq.training.hyperband import Hyperband
 
 Method = Literal["grid", "random", "bayes"]
+
+_ITERATIONS = ("min_iter", "max_iter", "s")
 
 KEYS = (
     "program",
@@ -19,6 +22,7 @@ KEYS = (
     "metric",
     "parameters",
     "run_cap",
+    "early_terminate",
     "name",
     "description",
     "project",
@@ -28,7 +32,6 @@ KEYS = (
 )
 # Keys that W&B knows: to call them unknown would send the reader to look for a misprint.
 _NOT_HERE = {
-    "early_terminate": "stopping trials early is not built yet",
     "controller": "lit-seq is its own controller",
     "job": "lit-seq starts trials itself, without W&B Launch",
     "image_uri": "lit-seq starts trials itself, without W&B Launch",
@@ -77,6 +80,7 @@ class SweepFile:
         program: what ${program} stands for.
         metric: what trials are compared by.
         run_cap: most trials that are started.
+        early_terminate: options of hyperband but its type; None where trials are not stopped.
         project: W&B project.
         entity: W&B user or team.
         notes: what W&B's client understands otherwise, a sentence each.
@@ -92,6 +96,7 @@ class SweepFile:
     program: str | None
     metric: Metric | None
     run_cap: int | None
+    early_terminate: dict[str, Any] | None
     project: str | None
     entity: str | None
     notes: list[str]
@@ -134,6 +139,9 @@ def _read(content: Any, notes: list[str], source: str, path: Path) -> SweepFile:
     if run_cap is not None and run_cap < 1:
         raise UserError(f"{path}: run_cap must be at least 1, not {run_cap}.")
     _check_method(method, parameters, metric, run_cap, path)
+    stopping = None
+    if "early_terminate" in content:
+        stopping = _read_early_terminate(content["early_terminate"], metric, f"{path}: early_terminate")
     command = [
         word if isinstance(word, str) else str(number(word, f"{path}: command[{index}]"))
         for index, word in enumerate(filled_list(content["command"], f"{path}: command"))
@@ -150,6 +158,7 @@ def _read(content: Any, notes: list[str], source: str, path: Path) -> SweepFile:
         program=texts["program"],
         metric=metric,
         run_cap=run_cap,
+        early_terminate=stopping,
         project=texts["project"],
         entity=texts["entity"],
         notes=notes,
@@ -161,6 +170,25 @@ def _read_metric(content: Any, where: str) -> Metric:
     goal: Any = choice(content.get("goal", "minimize"), f"{where}.goal", ["minimize", "maximize"])
     target = number(content["target"], f"{where}.target") if "target" in content else None
     return Metric(text(content["name"], f"{where}.name"), goal, target)
+
+
+def _read_early_terminate(content: Any, metric: Metric | None, where: str) -> dict[str, Any]:
+    mapping(content, where, ["type", "min_iter", "max_iter", "s", "eta", "strict"], required=["type"])
+    choice(content["type"], f"{where}.type", ["hyperband"])
+    if metric is None:
+        raise UserError(f"{where} needs a metric to compare trials by; add metric with name and goal.")
+    options: dict[str, Any] = {
+        key: whole(content[key], f"{where}.{key}") for key in _ITERATIONS if key in content
+    }
+    if "eta" in content:
+        options["eta"] = number(content["eta"], f"{where}.eta")
+    if "strict" in content:
+        options["strict"] = truth(content["strict"], f"{where}.strict")
+    try:
+        Hyperband(Path(), metric.name, **options)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return options
 
 
 def _check_method(

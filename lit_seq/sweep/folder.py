@@ -4,6 +4,7 @@ RUNS_DIR/NAME/
     sweep.yaml         the file as launched
     environment.json   see `describe_environment`
     study.db           see `Study`
+    rungs.jsonl        see `lit_seq.training.rungs`, where the sweep has early_terminate
     lock               held while the sweep runs, by the driver and by its workers
     trials/0007/       run folders, with args.json and log.txt besides
 """

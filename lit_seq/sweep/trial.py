@@ -11,6 +11,9 @@ from lit_seq.run_folder import Status
 from lit_seq.sweep.command_line import fit_arguments
 from lit_seq.sweep.file import Metric, SweepFile
 
+OVER = ("finished", "stopped", "diverged")
+"""States of trials that are not tried again."""
+
 
 @dataclass
 class Trial:
@@ -33,12 +36,15 @@ class Trial:
     pack: int = 1
 
     def look(self, metric: Metric | None) -> None:
-        """Read status.json of a running trial anew; a moment without one changes nothing."""
+        """Read status.json of a running trial anew; a moment without one, or a failure, changes nothing.
+
+        A trial whose pack failed may yet run alone.
+        """
         try:
             status = Status.read(self.folder)
         except UserError:
             return
-        if status.state == "running":
+        if status.state in ("running", *OVER):
             self.status = status
             self._improve(metric, [status.metrics.get(metric.name)] if metric else [])
 
@@ -83,7 +89,15 @@ def trial_arguments(file: SweepFile, values: dict[str, Any], folder: Path, json_
     arguments += ["--wandb.group", folder.parent.parent.name]
     for option, value in (("--wandb.project", file.project), ("--wandb.entity", file.entity)):
         arguments += [option, value] if value else []
+    if file.metric and file.early_terminate is not None:
+        options = {"metric": file.metric.name, "goal": file.metric.goal, **file.early_terminate}
+        options["rungs"] = folder.parent.parent / "rungs.jsonl"
+        arguments += [f"--hyperband.{name}={_as_option(value)}" for name, value in options.items()]
     return [*arguments, "--trainer.enable_progress_bar", "false"]
+
+
+def _as_option(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def last_words(log: Path) -> str | None:

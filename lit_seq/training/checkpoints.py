@@ -34,6 +34,10 @@ class Interrupted(Exception):
     """The run was asked to stop; its last checkpoint is saved, and it can be resumed."""
 
 
+class Stopped(Exception):
+    """The run is not worth going on with; its last checkpoint is saved."""
+
+
 class Checkpoints(Checkpoint):
     """Writes FOLDER/checkpoints/last.ckpt and best.ckpt so that a resumed run equals an undisturbed one.
 
@@ -48,6 +52,7 @@ class Checkpoints(Checkpoint):
 
     Attributes:
         stop_reason: set it, and the next point where saving is possible raises `Interrupted`.
+        stopped: set it, and the next point where saving is possible raises `Stopped`.
     """
 
     def __init__(self, folder: Path, policy: CheckpointPolicy, metrics: MetricsFile) -> None:
@@ -57,6 +62,7 @@ class Checkpoints(Checkpoint):
         self._saved_at, self._saved_step = time.monotonic(), 0
         self._random: dict[str, Any] | None = None
         self.stop_reason: str | None = None
+        self.stopped: str | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best value so far and the state of the random generators."""
@@ -90,7 +96,7 @@ class Checkpoints(Checkpoint):
                 loop.batch_idx + 1 if trainer.check_val_every_n_epoch else trainer.global_step
             )
         if self._due(trainer) and not _validates_now(trainer) and not loop._should_accumulate():
-            self._flush_row(trainer)
+            self.flush_row(trainer)
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -114,8 +120,8 @@ class Checkpoints(Checkpoint):
             self._best = value
         return better
 
-    def _flush_row(self, trainer: L.Trainer) -> None:
-        # The row of this step is logged only after this hook, and would be lost to a kill in between.
+    def flush_row(self, trainer: L.Trainer) -> None:
+        """Log the row of the training batch that is ending, which Lightning does only behind this hook."""
         trainer._logger_connector.update_train_step_metrics()
 
     def _keep_best(self, trainer: L.Trainer) -> None:
@@ -128,6 +134,7 @@ class Checkpoints(Checkpoint):
         steps = self.policy.every_steps
         return (
             self.stop_reason is not None
+            or self.stopped is not None
             or (steps is not None and trainer.global_step % steps == 0)
             or time.monotonic() - self._saved_at >= self.policy.every_seconds
         )
@@ -139,6 +146,8 @@ class Checkpoints(Checkpoint):
 
     def _saved(self, trainer: L.Trainer) -> None:
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        if self.stopped is not None:
+            raise Stopped(self.stopped)
         if self.stop_reason is not None:
             raise Interrupted(self.stop_reason)
 

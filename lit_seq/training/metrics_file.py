@@ -1,11 +1,14 @@
 """metrics.csv: every logged row of a run, in a file of our own."""
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 
 from lit_seq.run_folder import replacing
 
@@ -20,13 +23,15 @@ class MetricsFile(Logger):
         folder: the run folder.
         resume_after: the last step that a resumed run keeps; rows behind it are dropped, as they will be
             logged again. None starts a new file.
+        watched: a metric whose values are kept.
 
     Attributes:
         latest: the latest value of each metric.
         last_step: step of the row that was logged last.
+        watched_values: finite values of the watched metric, those before a resumption included.
     """
 
-    def __init__(self, folder: Path, resume_after: int | None = None) -> None:
+    def __init__(self, folder: Path, resume_after: int | None = None, watched: str | None = None) -> None:
         super().__init__()
         self._path = folder / "metrics.csv"
         self._columns = ["step", "epoch"]
@@ -34,6 +39,8 @@ class MetricsFile(Logger):
         self._last: dict[str, Any] | None = None
         self.latest: dict[str, float] = {}
         self.last_step: int | None = None
+        self._watched = watched
+        self.watched_values: list[float] = []
         if resume_after is None:
             self._path.unlink(missing_ok=True)
         elif self._path.exists():
@@ -67,8 +74,16 @@ class MetricsFile(Logger):
             return
         self._last = row
         self.last_step = step
-        self.latest |= {name: value for name, value in metrics.items() if name != "epoch"}
+        self._take({name: value for name, value in metrics.items() if name != "epoch"})
         self._pending.append(row)
+
+    def latest_validation(self) -> dict[str, Tensor]:
+        """Return the latest metrics of validation, as callbacks see them in `trainer.callback_metrics`."""
+        return {
+            name: torch.tensor(value, dtype=torch.float64)
+            for name, value in self.latest.items()
+            if name.startswith("val/")
+        }
 
     @rank_zero_only
     def flush(self) -> None:
@@ -105,7 +120,10 @@ class MetricsFile(Logger):
         rows = [row for row in self._rows() if row["step"].isdigit() and int(row["step"]) <= last_step]
         self._columns += [name for name in (rows[0] if rows else {}) if name not in self._columns]
         for row in rows:
-            for name, value in row.items():
-                if value and name not in ("step", "epoch"):
-                    self.latest[name] = float(value)
+            self._take({n: float(value) for n, value in row.items() if value and n not in ("step", "epoch")})
         self._replace(rows)
+
+    def _take(self, metrics: dict[str, float]) -> None:
+        self.latest |= metrics
+        if self._watched in metrics and math.isfinite(metrics[self._watched]):
+            self.watched_values.append(metrics[self._watched])

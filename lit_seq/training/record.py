@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.run_folder import State, Status
@@ -42,7 +43,13 @@ class Record(L.Callback):
         self._seconds_before = state_dict["seconds"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say that the run runs."""
+        """Say that the run runs, and let early stopping see what it saw before a resumption."""
+        # Lightning keeps neither metrics nor `should_stop` in a checkpoint: a run that is resumed at an
+        # epoch's end would ask for a metric in vain, and one that was killed as it stopped would go on.
+        trainer.callback_metrics.update(self._metrics.latest_validation())
+        reasons = [callback.stopping_reason for callback in trainer.early_stopping_callbacks]
+        if any(reason != EarlyStoppingReason.NOT_STOPPED for reason in reasons):
+            trainer.should_stop = True
         self._started = time.monotonic()
         steps = trainer.estimated_stepping_batches
         self.status.max_steps = None if math.isinf(steps) else int(steps)
@@ -72,7 +79,9 @@ class Record(L.Callback):
     def end(self, trainer: L.Trainer) -> tuple[State, str | None]:
         """Return the state of a run whose training ended by itself, and the reason if it ended early."""
         if trainer.should_stop and trainer.global_step != self.status.max_steps:
-            return "stopped", f"stopped early at step {trainer.global_step}"
+            messages = [callback.stopping_reason_message for callback in trainer.early_stopping_callbacks]
+            told = [message.removesuffix(" Signaling Trainer to stop.") for message in messages if message]
+            return "stopped", ": ".join([f"stopped early at step {trainer.global_step}", *told])
         return "finished", None
 
     @rank_zero_only

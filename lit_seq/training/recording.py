@@ -14,6 +14,8 @@ import yaml
 from lit_seq.errors import UserError
 from lit_seq.run_folder import State, Status, replacing
 from lit_seq.training.checkpoints import CheckpointPolicy, Checkpoints
+from lit_seq.training.halving import Halving
+from lit_seq.training.hyperband import Hyperband
 from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.record import Record
 from lit_seq.training.samples import TextSamples
@@ -29,6 +31,7 @@ class Recording:
         seed: the run's seed.
         wandb: where the run is mirrored.
         policy: when checkpoints are written.
+        hyperband: how the run is compared with others; None for not at all.
         resume_after: the last step that a resumed run keeps; None for a new one.
 
     Attributes:
@@ -43,6 +46,7 @@ class Recording:
         seed: int,
         wandb: Wandb,
         policy: CheckpointPolicy,
+        hyperband: Hyperband | None,
         resume_after: int | None,
     ) -> None:
         self.folder, self._config = folder, config
@@ -50,7 +54,7 @@ class Recording:
         status.seed, status.pack = seed, 1
         status.wandb_run_id = status.wandb_run_id or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
         with disk_errors(folder):
-            self.metrics = MetricsFile(folder, resume_after)
+            self.metrics = MetricsFile(folder, resume_after, hyperband.metric if hyperband else None)
         self.wandb_run = (
             None
             if wandb.mode == "disabled"
@@ -59,8 +63,10 @@ class Recording:
         self.record = Record(folder, status, self.metrics)
         self.samples = TextSamples(folder, self.wandb_run)
         self.checkpoints = Checkpoints(folder, policy, self.metrics)
+        self.halving = Halving(hyperband, folder.name, self.metrics, self.checkpoints) if hyperband else None
         self.loggers = [self.metrics, *([self.wandb_run] if self.wandb_run else [])]
-        self.callbacks: list[L.Callback] = [self.record, self.samples, self.checkpoints]
+        halving = [self.halving] if self.halving else []
+        self.callbacks: list[L.Callback] = [self.record, self.samples, *halving, self.checkpoints]
 
     def begin(self) -> None:
         """Write config.yaml and status.json, and start the W&B run."""

@@ -20,7 +20,7 @@ from lit_seq.checkpoint_file import class_path, read_checkpoint
 from lit_seq.configuration import CommandLine
 from lit_seq.errors import UserError
 from lit_seq.run_folder import State
-from lit_seq.training.checkpoints import Interrupted
+from lit_seq.training.checkpoints import Interrupted, Stopped
 from lit_seq.training.interruption import Interruption
 from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.predictions import PredictionsFile
@@ -78,6 +78,9 @@ class Run(CommandLine):
         if path is not None:
             self.checkpoint = read_checkpoint(Path(path))
         options.ckpt_path = None if path is None else str(path)
+        if isinstance(own := options.trainer.callbacks, list):
+            # A command that is given again adds to what the run's configuration has from it already.
+            options.trainer.callbacks = [one for at, one in enumerate(own) if one not in own[:at]]
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer."""
@@ -121,6 +124,9 @@ class Run(CommandLine):
                 recording.begin()
                 self.trainer.fit(model, **{**kwargs, "weights_only": True})
             state, reason = recording.record.end(self.trainer)
+        except Stopped as end:
+            state, reason = "stopped", str(end)
+            recording.record.status.step = self.trainer.global_step
         except Interrupted as interruption:
             state, reason = "running", str(interruption)
             raise
@@ -156,6 +162,7 @@ class Run(CommandLine):
             options.seed_everything,
             options.wandb,
             options.checkpoint,
+            options.hyperband,
             None if self.checkpoint is None else self.checkpoint["global_step"] - 1,
         )
 
