@@ -1,0 +1,135 @@
+"""What logging the trials of a pack adds to a training step.
+
+    python benchmarks/logging_cost.py [--quick]
+
+Packs of 16 and of 64 trials of the adding problem (T = 100, hidden 64, batch 64; one thread) train with rows
+logged at the default interval, to a metrics.csv and an offline W&B run for each trial, and with an interval
+longer than the run; the two take turns (A B A B …). Checkpoints and status.json are the same in both. A
+step's time is the mean over all steps of a run but the first 20 and the last; what logging adds is the ratio
+of the two medians, less one, and in brackets the lowest and the highest of all pairs of turns. Processor time
+is that of the training process; the wall's has W&B's service in it, and whatever else the machine does.
+"""
+
+import argparse
+import itertools
+import os
+import platform
+import re
+import statistics
+import sys
+import time
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import torch
+from cells import device_name
+from sweep_sides import CELLS, OFFLINE, Case
+
+from lit_seq.allocator import keep_freed_memory
+from lit_seq.configuration import TRAINER_DEFAULTS
+from lit_seq.packing.pack import Pack
+from lit_seq.packing.run import run_pack
+from lit_seq.run_folder import replacing
+
+SKIPPED = 20
+BAR = 0.10
+
+
+class Moment(NamedTuple):
+    """A point in time, in seconds."""
+
+    processor: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> "Moment":
+        """Look at both clocks."""
+        return cls(time.process_time(), time.perf_counter())
+
+
+def step_time(case: Case, trials: int, steps: int, interval: int) -> Moment:
+    """Train a pack, logging every `interval` steps, and return the time of a step."""
+    starts: list[Moment] = []
+    original = Pack.training_step
+
+    def training_step(self: Pack, *batch: Any) -> torch.Tensor:
+        starts.append(Moment.now())
+        return original(self, *batch)
+
+    with TemporaryDirectory() as folder, patch.object(Pack, "training_step", training_step):
+        common = [*case.arguments(steps), f"--trainer.log_every_n_steps={interval}", f"--runs_dir={folder}"]
+        own = [
+            [f"--{key}={trial[value]}" for key, value in VARIED.items()] + [f"--name={number}"]
+            for number, trial in enumerate(case.trials(trials, steps))
+        ]
+        codes = run_pack([[*common, *words] for words in own])
+    if any(codes):
+        sys.exit(f"{case}: not all trials finished: {codes}")
+    first, last = starts[SKIPPED], starts[-1]
+    return Moment(
+        *((end - start) / (len(starts) - 1 - SKIPPED) for start, end in zip(first, last, strict=True))
+    )
+
+
+VARIED = {"optimizer.lr": "lr", "trainer.gradient_clip_val": "clip", "seed_everything": "seed"}
+
+
+def added(logged: list[float], silent: list[float]) -> str:
+    pairs = [one / other - 1 for one, other in itertools.product(logged, silent)]
+    middle = statistics.median(logged) / statistics.median(silent) - 1
+    return f"{middle:.1%} ({min(pairs):.1%} to {max(pairs):.1%})"
+
+
+def row(cell: str, trials: int, steps: int, turns: int) -> str:
+    """Measure a pack and return its row of the table."""
+    case, interval = Case(cell, 64, 100), TRAINER_DEFAULTS["log_every_n_steps"]
+    times = [
+        (step_time(case, trials, steps, interval), step_time(case, trials, steps, 10**9))
+        for _ in range(turns)
+    ]
+    cells = [cell, trials, steps, interval]
+    for clock in Moment._fields:
+        logged, silent = ([getattr(moment, clock) for moment in side] for side in zip(*times, strict=True))
+        cells += [f"{1000 * statistics.median(side):.1f}" for side in (logged, silent)]
+        cells += [added(logged, silent)]
+    return "| " + " | ".join(map(str, [*cells, f"{BAR:.0%}"])) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a part of the table, nothing written")
+    quick = parser.parse_args().quick
+    os.environ |= OFFLINE
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    name = device_name("cpu")
+    versions = ", ".join(
+        f"{package} {metadata.version(package)}" for package in ("torch", "lightning", "wandb")
+    )
+    lines = [
+        f"# What logging adds to a step of a pack on {name}",
+        f"\n{date.today()}, Python {platform.python_version()}, {versions}. "
+        f"`python {' '.join(['benchmarks/logging_cost.py', *sys.argv[1:]])}`, whose docstring says what is "
+        "measured and how. Milliseconds a step, logged and not.\n",
+        "| cell | trials | steps | interval | processor: logged | not | added | wall: logged | not | added "
+        "| bar |",
+        "|" + "---|" * 11,
+    ]
+    print("\n".join(lines), flush=True)
+    for trials, cell in [(16, "IRNN")] if quick else itertools.product((16, 64), CELLS):
+        lines.append(row(cell, trials, 100 if quick else 200, 1 if quick else 2))
+        print(lines[-1], flush=True)
+    if not quick:
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        with replacing(Path(__file__).parent / "results" / f"logging-cost-{slug}.md") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
