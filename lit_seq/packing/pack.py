@@ -1,7 +1,8 @@
 """The LightningModule that trains many trials as one."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
@@ -204,26 +205,32 @@ class Pack(L.LightningModule):
         one = batch.batch
         if not batch.shared:
             one = torch.utils._pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, one)
-        with self.stacked.first_alone() as alone:
+        with self._trying(), self.stacked.first_alone() as alone:
             taken = step_bytes(lambda: alone(one), self.stacked.trial_bytes, self.device)
         self.zero_grad()
         fits = max(1, free_bytes(self.device) // max(1, taken))
         if fits < len(self.trials):
             raise TooLarge(fits)
 
-    def _measure_in_turn(self, batch: PackBatch, batch_idx: int) -> Step:
-        self.stacked.function.train(self.training)
-        state = self._carried if self._carries and batch_idx else None
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Say that the trials cannot be stacked if this is the first step, and fails under vmap."""
         try:
-            step = self.stacked.measure(batch.batch, batch.shared, state, batch_idx)
+            yield
         except Unpackable:
             raise
         except Exception as error:
-            # What a first step cannot do under vmap, no later one and no smaller pack can.
+            # What a first step cannot do, no later one and no smaller pack can.
             if self.training in self._tried or _out_of_memory(error):
                 raise
             raise Unpackable(f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]) from error
         self._tried.add(self.training)
+
+    def _measure_in_turn(self, batch: PackBatch, batch_idx: int) -> Step:
+        self.stacked.function.train(self.training)
+        state = self._carried if self._carries and batch_idx else None
+        with self._trying():
+            step = self.stacked.measure(batch.batch, batch.shared, state, batch_idx)
         if self._carries:
             self._carried = torch.utils._pytree.tree_map(torch.detach, step.state)
         return step
