@@ -19,6 +19,8 @@ import yaml
 from process_tree import CORES, Watch
 from torch.profiler import ProfilerActivity, profile
 
+from lit_seq.run_folder import Status
+
 BATCH = 64
 GATES = {"LSTM": 4, "GRU": 3, "IRNN": 1}
 CELLS = {
@@ -106,7 +108,7 @@ class Turn:
         trials: trials trained.
         steps: of each.
         seconds: from the command to its end.
-        pace: seconds of each step beyond, divided by how many trials run at once; 0 where not measured.
+        pace: seconds of a further step of a trial, divided by how many trials run at once.
         memory: peak in MiB.
         others: part of the machine that other programs took.
     """
@@ -144,18 +146,20 @@ def in_turn(case: Case, count: int, trials: int, steps: int) -> Turn:
     return Turn(trials, steps, first.seconds + (trials - 1) * each, pace, several.memory, several.others)
 
 
-def packed(case: Case, trials: int, steps: int, *options: str) -> Turn:
+def packed(case: Case, trials: int, steps: int, workers: int, pack: str = "auto") -> Turn:
     """Measure (c): `lit-seq sweep`, from the command to the end of its report."""
+    options = ["--workers", str(workers), "--pack", pack]
     with TemporaryDirectory() as folder:
         file = Path(folder) / "throughput.yaml"
         file.write_text(yaml.safe_dump(case.sweep_file(trials, steps)))
         program = Path(sys.executable).with_name("lit-seq")
         with Watch() as watch:
             _output([str(program), "sweep", str(file), "--runs_dir", folder, *options], os.environ | OFFLINE)
-        ends = [json.loads(path.read_text()) for path in Path(folder).glob("throughput/trials/*/status.json")]
-    if [end["step"] for end in ends if end["state"] == "finished"] != [steps] * trials:
+        ends = [Status.read(path) for path in Path(folder).glob("throughput/trials/*")]
+    if [end.step for end in ends if end.state == "finished"] != [steps] * trials:
         sys.exit(f"{case}: not all of {trials} trials finished: {ends}")
-    return Turn(trials, steps, watch.seconds, 0.0, watch.memory, watch.others)
+    pace = statistics.mean(end.share for end in ends) / steps / workers
+    return Turn(trials, steps, watch.seconds, pace, watch.memory, watch.others)
 
 
 def launches(case: Case, trials: int) -> tuple[float, float]:

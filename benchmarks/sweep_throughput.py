@@ -9,12 +9,13 @@ IRNN is Elman with ReLU, started from the identity. It is run by
     (a) processes as `wandb agent` starts them, as many at once as there are cores, each a plain Lightning
         fit with torch.nn (plain_lightning.py); the agent's polling, up to 5 s a trial, is left out;
     (b) the same fits one after another in one process with all cores;
-    (c) `lit-seq sweep` as it is by default, from the command to the end of its report.
+    (c) `lit-seq sweep --workers CORES`, from the command to the end of its report.
 
-What is linear is measured in part. Trials of (a) and (b) know nothing of each other, so a few stand for all;
-with 2,000 steps they are the runs of 300 and 1,700 more steps at the pace of steps 20 to 300. (c) is measured
-whole, in turns with (a) (a c a c …), with 2,000 steps from fewer trials where the table says so, its start
-then weighing more than it would. Ratios are of trials per hour: the median of all pairs of turns, and in
+What is linear is measured in part. Trials of (a) and (b) know nothing of each other, so a few stand for all.
+Rows "by pace" are the runs of 300 steps and 1,700 more steps at the pace of their training: for (a) and (b)
+that of steps 20 to 300, for (c) that of its packs from the first step to the last checkpoint. Rows without
+these words are (c) measured whole with the trials that they name, in turns with (a) (a c a c …); (a) and (b)
+with 2,000 steps are always by pace. Ratios are of trials per hour: the median of all pairs of turns, and in
 brackets the lowest and the highest.
 
 Memory is the largest sum of the proportional set sizes of a side's processes. The share of the arithmetic
@@ -33,8 +34,8 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -58,11 +59,12 @@ class Plan:
 
     Attributes:
         case: what is trained.
-        trials: trials of (c), with 300 steps.
+        trials: trials of (c).
         sample: trials of (a).
         turns: of (a) and (c).
         in_turn: whether (b) is measured.
-        long: trials of (c) with 2,000 steps; 0 leaves them out.
+        long: trials of (c) that are measured with 2,000 steps as well.
+        steps: of all that is measured besides.
     """
 
     case: Case
@@ -71,6 +73,7 @@ class Plan:
     turns: int = 1
     in_turn: bool = False
     long: int = 0
+    steps: int = SHORT
 
 
 def plans(size: str) -> list[Plan]:
@@ -85,41 +88,38 @@ def plans(size: str) -> list[Plan]:
     return main + [Plan(Case(cell, *size), 16, 2) for size, cell in itertools.product(sizes, CELLS)]
 
 
-HEADER = [
+Sides = tuple[list[Turn], list[Turn], list[Turn]]
+"""Turns of (a), (b) and (c)."""
+
+
+def measured(plan: Plan) -> Sides:
+    """Measure all sides with the plan's steps."""
+    a, b, c = [], [], []
+    for _ in range(plan.turns):
+        a.append(processes(plan.case, plan.sample, CORES, plan.steps))
+        c.append(packed(plan.case, plan.trials, plan.steps, CORES))
+    if plan.in_turn:
+        b.append(in_turn(plan.case, 2, 64, plan.steps))
+    return a, b, c
+
+
+HEADER = (
     "| cell | hidden | T | steps | trials of c | a / h | b / h | c / h | c/a | bar | c/b | MiB a, b, c | "
-    "of peak a, b, c | others |",
-    "|" + "---|" * 14,
-]
+    "of peak a, b, c | others |\n|" + "---|" * 14
+)
 
 
-def measured(plan: Plan, peak: float) -> Iterator[Callable[[], str]]:
-    """Yield the plan's rows in Markdown, to be measured one by one."""
-    a: list[Turn] = []
-    b: list[Turn] = []
-
-    def short() -> str:
-        c = []
-        for _ in range(plan.turns):
-            a.append(processes(plan.case, plan.sample, CORES, SHORT))
-            c.append(packed(plan.case, plan.trials, SHORT))
-        if plan.in_turn:
-            b.append(in_turn(plan.case, 2, 64, SHORT))
-        return row(plan.case, SHORT, (a, b, c), peak)
-
-    yield short
-    if plan.long:
-        yield lambda: row(plan.case, LONG, (a, b, [packed(plan.case, plan.long, LONG)]), peak)
-
-
-def row(case: Case, steps: int, sides: tuple[list[Turn], list[Turn], list[Turn]], peak: float) -> str:
+def row(case: Case, steps: int, sides: Sides, peak: float) -> str:
     """Return a row of the table; `peak` is in flops a second."""
     a, b, c = rates = [[turn.per_hour(steps) for turn in turns] for turns in sides]
     main = (case.hidden, case.length) == (64, 100)
+    of_c = sides[2][0]
     cells = [
-        *(case.cell, case.hidden, case.length, steps, sides[2][0].trials),
+        *(case.cell, case.hidden, case.length, steps),
+        f"{of_c.trials}{'' if of_c.steps == steps else ', by pace'}",
         *(f"{statistics.median(rate):.0f}" if rate else "" for rate in rates),
         ratio(c, a),
-        BARS[steps][case.cell] if main else ANYWHERE,
+        BARS.get(steps, {}).get(case.cell, "") if main else ANYWHERE,
         ratio(c, b),
         joined(f"{max(turn.memory for turn in turns):.0f}" for turns in sides if turns),
         joined(f"{case.flops() * steps * statistics.median(r) / 3600 / peak:.0%}" for r in rates if r),
@@ -153,39 +153,37 @@ def arithmetic_peak() -> float:
     return 2 * 2048**3 / min(times)
 
 
-def on_cpu(size: str) -> Iterator[str]:
+def on_cpu(plans: list[Plan]) -> Iterator[str]:
     """Yield the results' lines as they come."""
     peak = arithmetic_peak()
-    yield f"{CORES} cores, arithmetic peak {peak / 1e9:.0f} Gflop/s.\n\n" + "\n".join(HEADER)
-    each = [list(measured(plan, peak)) for plan in plans(size)]
-    # Short rows of all cells first: what is interrupted has something to say about each.
-    for which in range(2):
-        yield from (rows[which]() for rows in each if which < len(rows))
+    yield f"{CORES} cores, arithmetic peak {peak / 1e9:.0f} Gflop/s.\n\n{HEADER}"
+    sides = {}
+    for plan in plans:
+        sides[plan] = measured(plan)
+        yield from (row(plan.case, steps, sides[plan], peak) for steps in (plan.steps, LONG))
+    for plan in plans:
+        if plan.long:
+            a, b, _ = sides[plan]
+            yield row(plan.case, LONG, (a, b, [packed(plan.case, plan.long, LONG, CORES)]), peak)
 
 
-def on_gpu(size: str) -> Iterator[str]:
+def on_gpu(plans: list[Plan]) -> Iterator[str]:
     """Yield the results' lines as they come."""
     yield (
         "| cell | hidden | T | steps | K | a / h | b / h | c / h | c/a | c/b | MiB a, b, c | launches a step "
         "(plain, pack) |\n|" + "---|" * 12
     )
-    corners = (
-        itertools.product(CELLS, (128,), (100,))
-        if size == "quick"
-        else itertools.product(CELLS, (64, 128), (100, 400))
-    )
-    for case in itertools.starmap(Case, corners):
-        b = in_turn(case, 2, 64, SHORT)
-        for size_of_pack in PACKS:
-            a = processes(case, size_of_pack, size_of_pack, SHORT)
-            c = packed(case, size_of_pack, SHORT, "--pack", str(size_of_pack))
-            rates = [turn.per_hour(SHORT) for turn in (a, b, c)]
+    for case, steps in ((plan.case, plan.steps) for plan in plans):
+        b = in_turn(case, 2, 64, steps)
+        for trials in PACKS:
+            a, c = processes(case, trials, trials, steps), packed(case, trials, steps, 1, str(trials))
+            rates = [turn.per_hour(steps) for turn in (a, b, c)]
             cells = [
-                *(case.cell, case.hidden, case.length, SHORT, size_of_pack),
+                *(case.cell, case.hidden, case.length, steps, trials),
                 *(f"{rate:.0f}" for rate in rates),
                 *(f"{rates[2] / rate:.2f}" for rate in rates[:2]),
                 joined(f"{turn.memory:.0f}" for turn in (a, b, c)),
-                joined(f"{count:.0f}" for count in launches(case, size_of_pack)),
+                joined(f"{count:.0f}" for count in launches(case, trials)),
             ]
             yield "| " + " | ".join(map(str, cells)) + " |"
 
@@ -194,13 +192,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="a part of the table, nothing written")
-    size.add_argument("--full", action="store_true", help="the whole table with 64 trials: hours")
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--quick", action="store_true", help="a part of the table, nothing written")
+    sizes.add_argument("--full", action="store_true", help="the whole table with 64 trials: hours")
+    parser.add_argument("--trials", type=int, help="of (c), a multiple of 16")
+    parser.add_argument("--steps", type=int, help=f"that are measured, instead of {SHORT}")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: the GPU where there is one")
     arguments = parser.parse_args()
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = "quick" if arguments.quick else "full" if arguments.full else "default"
+    given = {name: value for name in ("trials", "steps") if (value := getattr(arguments, name))}
+    size = "quick" if arguments.quick else "full" if arguments.full else "default"
+    chosen = [replace(plan, **given) for plan in plans(size)]
     name = device_name(device)
     versions = ", ".join(
         f"{package} {metadata.version(package)}" for package in ("torch", "lightning", "wandb")
@@ -216,7 +218,7 @@ def main() -> None:
     for line in (on_gpu if device == "cuda" else on_cpu)(chosen):
         print(line, flush=True)
         lines.append(line)
-        if chosen != "quick":
+        if not arguments.quick:
             with replacing(Path(__file__).parent / "results" / f"sweep-throughput-{slug}.md") as file:
                 file.write("\n".join(lines) + "\n")
 
