@@ -56,36 +56,37 @@ class PackLoader:
         return len(self._loaders[0])
 
     def __iter__(self) -> Iterator[PackBatch]:
-        drawing = []
-        for loader, stream in zip(self._loaders, self._streams, strict=True):
-            with stream.drawn_from():
-                drawing.append(iter(loader))
+        drawing = {}
+        for group in sorted(set(self.rows)):
+            with self._streams[group].drawn_from():
+                drawing[group] = iter(self._loaders[group])
         while True:
-            batches = []
-            for one, stream in zip(drawing, self._streams, strict=True):
-                with stream.drawn_from():
-                    batch = next(one, None)
+            batches = {}
+            # Trials leave between two batches, and a group with the last of its trials.
+            for group in sorted(set(self.rows)):
+                with self._streams[group].drawn_from():
+                    batch = next(drawing[group], None)
                 if batch is None:
                     return
-                batches.append(batch)
+                batches[group] = batch
             yield self._join(batches)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of one loader: they are in step."""
-        return self._loaders[0].state_dict() if hasattr(self._loaders[0], "state_dict") else {}
+        loader = self._loaders[self.rows[0]]
+        return loader.state_dict() if hasattr(loader, "state_dict") else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Hand `state` to all loaders."""
         for loader in self._loaders if state else []:
             loader.load_state_dict(state)
 
-    def _join(self, batches: Sequence[Any]) -> PackBatch:
-        used = sorted(set(self.rows))
-        first = batches[used[0]]
-        if all(_equal(first, batches[group]) for group in used[1:]):
+    def _join(self, batches: dict[int, Any]) -> PackBatch:
+        first, *others = batches.values()
+        if all(_equal(first, other) for other in others):
             return PackBatch(first, shared=True)
         if isinstance(first, Batch):
-            batches = _padded(batches)
+            batches = dict(zip(batches, _padded(list(batches.values())), strict=True))
         leaves, structures = zip(*(tree_flatten(batches[row]) for row in self.rows), strict=True)
         return PackBatch(
             tree_unflatten([_stack(of) for of in zip(*leaves, strict=True)], structures[0]), False
