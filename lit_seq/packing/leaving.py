@@ -30,7 +30,7 @@ def let_go(pack: Pack, trainer: L.Trainer, ends: Mapping[PackedTrial, End]) -> N
     """
     for trial, (state, reason) in ends.items():
         trial.recording.record.status.step = trainer.global_step
-        trial.recording.finish(state, reason)
+        trial.finish(state, reason)
     leaving = [row for row, trial in enumerate(pack.trials) if trial in ends]
     if len(leaving) == len(pack.trials):
         pack.trials = []

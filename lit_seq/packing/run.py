@@ -5,6 +5,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) 
         for index, command in enumerate(commands):
             with logging(index):
                 try:
-                    trials[index] = PackedTrial(with_own_config(command))
+                    trials[index] = PackedTrial(with_own_config(command), partial(logging, index))
                 except UserError as error:
                     print(f"lit-seq: {error}", file=sys.stderr)
                     codes[index] = WRONG_INPUT
@@ -122,6 +123,8 @@ def _train(trials: list[PackedTrial]) -> list[int]:
             for trial in trials:
                 trial.recording.record.status.pack = len(trials)
                 trial.recording.begin()
+                with trial.printing():
+                    print(f"{type(trial.model).__name__}, in a pack of {len(trials)} trials", file=sys.stderr)
             start = None
             if trials[0].checkpoint is not None:
                 start = Path(scratch) / "pack.ckpt"
@@ -132,20 +135,24 @@ def _train(trials: list[PackedTrial]) -> list[int]:
         pass
     except Interrupted as interruption:
         for trial in pack.trials:
-            trial.recording.finish("running", str(interruption))
+            trial.finish("running", str(interruption))
         return [_code(trial) for trial in trials]
-    except (TooLarge, Unpackable, UserError):
+    except (TooLarge, Unpackable) as obstacle:
         for trial in pack.trials:
-            trial.recording.finish("failed", "see the log")
+            trial.finish("running", f"it goes on outside of a pack of {len(trials)}: {obstacle}")
+        raise
+    except UserError as error:
+        for trial in pack.trials:
+            trial.finish("failed", str(error))
         raise
     except BaseException as error:
         traceback.print_exc()
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
         for trial in pack.trials:
-            trial.recording.finish("running", reason)
+            trial.finish("running", reason)
         raise _Failed(reason) from error
     for trial in pack.trials:
-        trial.recording.finish(*trial.recording.record.end(trainer))
+        trial.finish(*trial.recording.record.end(trainer))
     return [_code(trial) for trial in trials]
 
 

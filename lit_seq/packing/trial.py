@@ -1,7 +1,8 @@
 """One trial of a pack: built alone, as it would be without the pack."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, ClassVar, cast
 
@@ -12,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lit_seq.packing.clipping import Threshold
 from lit_seq.packing.randomness import Stream
+from lit_seq.run_folder import State
 from lit_seq.training.run import Run
 
 
@@ -20,6 +22,7 @@ class PackedTrial(Run):
 
     Args:
         arguments: the command line behind `lit-seq`.
+        printing: context in which what is printed goes to the trial's log.
 
     Raises:
         UserError: the command line is wrong.
@@ -27,7 +30,8 @@ class PackedTrial(Run):
 
     _setup: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], printing: Callable[[], AbstractContextManager[Any]]) -> None:
+        self.printing = printing
         super().__init__(arguments)
         self.stream = Stream()
 
@@ -51,6 +55,11 @@ class PackedTrial(Run):
                 self.datamodule.setup("fit")
             if self.checkpoint is not None:
                 self.recording.checkpoints.restore_random()
+
+    def finish(self, state: State, reason: str | None = None) -> None:
+        """End the recording, and say so in the trial's log."""
+        with self.printing():
+            self.recording.finish(state, reason)
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the recording; the trainer is the pack's."""

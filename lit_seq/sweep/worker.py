@@ -20,7 +20,8 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 from lit_seq.allocator import keep_freed_memory
@@ -80,29 +81,39 @@ def _run_trials(trials: list[dict[str, Any]]) -> tuple[list[int], str | None]:
     # Lightning leaves SIGINT ignored behind an interrupted run.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     logs = [trial["log"] for trial in trials]
+    with _printing_to(logs[0]):
+        try:
+            if trials[0]["alone"]:
+                print(f"This trial is in no pack: {trials[0]['alone']}.", file=sys.stderr)
+            return run_pack([trial["arguments"] for trial in trials], lambda i: _printing_to(logs[i])), None
+        except KeyboardInterrupt:
+            return [INTERRUPTED] * len(trials), None
+        except BaseException as error:
+            traceback.print_exc()
+            return [1] * len(trials), f"{type(error).__name__}: {' '.join(str(error).split())}"
+        finally:
+            gc.collect()
+
+
+@contextmanager
+def _printing_to(log: str) -> Iterator[None]:
+    """Let everything that is printed in this process go to a file."""
+    before = os.dup(1), os.dup(2)
     try:
-        if trials[0]["alone"]:
-            _printing_to(logs[0])
-            print(f"This trial is in no pack: {trials[0]['alone']}.", file=sys.stderr)
-        return run_pack([trial["arguments"] for trial in trials], lambda i: _printing_to(logs[i])), None
-    except KeyboardInterrupt:
-        return [INTERRUPTED] * len(trials), None
-    except BaseException as error:
-        traceback.print_exc()
-        return [1] * len(trials), f"{type(error).__name__}: {' '.join(str(error).split())}"
+        _point(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), 1, 2)
+        yield
     finally:
-        gc.collect()
+        for handle, stream in zip(before, (1, 2), strict=True):
+            _point(handle, stream)
 
 
-def _printing_to(log: str) -> AbstractContextManager[None]:
-    """Let everything that is printed in this process go to a file from now on."""
+def _point(handle: int, *streams: int) -> None:
+    """Let standard streams lead where `handle` does, and close it."""
     sys.stdout.flush()
     sys.stderr.flush()
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
+    for stream in streams:
+        os.dup2(handle, stream)
     os.close(handle)
-    return nullcontext()
 
 
 def main() -> None:
