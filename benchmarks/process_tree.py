@@ -18,6 +18,7 @@ class Watch:
     Attributes:
         seconds: wall time.
         memory: largest sum of their proportional set sizes, MiB.
+        processor: seconds that their cores worked.
         others: part of the machine's processor time that others took.
     """
 
@@ -30,7 +31,8 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.perf_counter() - self._start
-        taken = (_busy() - self._busy) - (_own() - self._own)
+        self.processor = _own() - self._own
+        taken = _busy() - self._busy - self.processor
         self.others = max(0.0, taken / self.seconds / (os.cpu_count() or 1))
         self._over.set()
         self._watcher.join()

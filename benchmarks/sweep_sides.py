@@ -109,6 +109,7 @@ class Turn:
         steps: of each.
         seconds: from the command to its end.
         pace: seconds of a further step of a trial, divided by how many trials run at once.
+        processor: core seconds of a trial.
         memory: peak in MiB.
         others: part of the machine that other programs took.
     """
@@ -117,6 +118,7 @@ class Turn:
     steps: int
     seconds: float
     pace: float
+    processor: float
     memory: float
     others: float
 
@@ -131,7 +133,15 @@ def processes(case: Case, count: int, at_once: int, steps: int) -> Turn:
     with TemporaryDirectory() as folder, ThreadPoolExecutor(at_once) as agents, Watch() as watch:
         threads = max(1, CORES // at_once)
         paces = list(agents.map(lambda trial: _plain([trial], folder, threads)[0], trials))
-    return Turn(count, steps, watch.seconds, statistics.mean(paces) / at_once, watch.memory, watch.others)
+    return Turn(
+        count,
+        steps,
+        watch.seconds,
+        statistics.mean(paces) / at_once,
+        watch.processor / count,
+        watch.memory,
+        watch.others,
+    )
 
 
 def in_turn(case: Case, count: int, trials: int, steps: int) -> Turn:
@@ -142,8 +152,11 @@ def in_turn(case: Case, count: int, trials: int, steps: int) -> Turn:
     with TemporaryDirectory() as folder, Watch() as several:
         paces = _plain(values, folder, CORES)
     each = (several.seconds - first.seconds) / count
+    processor = (several.processor - first.processor) / count
     pace = statistics.mean(paces[1:])
-    return Turn(trials, steps, first.seconds + (trials - 1) * each, pace, several.memory, several.others)
+    return Turn(
+        trials, steps, first.seconds + (trials - 1) * each, pace, processor, several.memory, several.others
+    )
 
 
 def packed(case: Case, trials: int, steps: int, workers: int, pack: str = "auto") -> Turn:
@@ -159,7 +172,7 @@ def packed(case: Case, trials: int, steps: int, workers: int, pack: str = "auto"
     if [end.step for end in ends if end.state == "finished"] != [steps] * trials:
         sys.exit(f"{case}: not all of {trials} trials finished: {ends}")
     pace = statistics.mean(end.share for end in ends) / steps / workers
-    return Turn(trials, steps, watch.seconds, pace, watch.memory, watch.others)
+    return Turn(trials, steps, watch.seconds, pace, watch.processor / trials, watch.memory, watch.others)
 
 
 def launches(case: Case, trials: int) -> tuple[float, float]:

@@ -21,7 +21,8 @@ brackets the lowest and the highest.
 Memory is the largest sum of the proportional set sizes of a side's processes. The share of the arithmetic
 peak counts the recurrence's products only, 2 flops a multiply-add: W x and U h forward, the gradients of h, U
 and W backward; the peak is that of a product of two matrices of 2048 × 2048 in float32 by all cores.
-"Others" is what other programs took of the machine meanwhile.
+Core seconds are what a trial takes of the processors, start and end of the processes in it (of (b) without):
+they hardly depend on what else runs. "Others" is what other programs took of the machine meanwhile.
 
 On a GPU, K trials: (a) K processes at once, (b) torch.nn's cuDNN in turn, (c) one pack of K; and how many
 kernels a training step launches, by torch.profiler.
@@ -104,8 +105,8 @@ def measured(plan: Plan) -> Sides:
 
 
 HEADER = (
-    "| cell | hidden | T | steps | trials of c | a / h | b / h | c / h | c/a | bar | c/b | MiB a, b, c | "
-    "of peak a, b, c | others |\n|" + "---|" * 14
+    "| cell | hidden | T | steps | trials of c | a / h | b / h | c / h | c/a | bar | c/b | core s a trial a, b, c "
+    "| MiB a, b, c | of peak a, b, c | others |\n|" + "---|" * 15
 )
 
 
@@ -121,6 +122,9 @@ def row(case: Case, steps: int, sides: Sides, peak: float) -> str:
         ratio(c, a),
         BARS.get(steps, {}).get(case.cell, "") if main else ANYWHERE,
         ratio(c, b),
+        joined(f"{statistics.median(one.processor for one in turns):.1f}" for turns in sides if turns)
+        if of_c.steps == sides[0][0].steps == steps
+        else "",
         joined(f"{max(turn.memory for turn in turns):.0f}" for turns in sides if turns),
         joined(f"{case.flops() * steps * statistics.median(r) / 3600 / peak:.0%}" for r in rates if r),
         f"{statistics.mean(turn.others for turns in sides for turn in turns):.0%}",
