@@ -20,7 +20,7 @@ brackets the lowest and the highest.
 
 Memory is the largest sum of the proportional set sizes of a side's processes. The share of the arithmetic
 peak counts the recurrence's products only, 2 flops a multiply-add: W x and U h forward, the gradients of h, U
-and W backward; the peak is that of a product of two matrices of 2048 × 2048 in float32 by all cores.
+and W backward; the peak is that of a core in a product of two matrices of 2048 × 2048 in float32, times cores.
 Core seconds are what a trial takes of the processors, start and end of the processes in it (of (b) without):
 they hardly depend on what else runs. "Others" is what other programs took of the machine meanwhile.
 
@@ -105,8 +105,8 @@ def measured(plan: Plan) -> Sides:
 
 
 HEADER = (
-    "| cell | hidden | T | steps | trials of c | a / h | b / h | c / h | c/a | bar | c/b | core s a trial a, b, c "
-    "| MiB a, b, c | of peak a, b, c | others |\n|" + "---|" * 15
+    "| cell | hidden | T | steps | trials of c | a / h | b / h | c / h | c/a | bar | c/b | "
+    "core s a trial a, b, c | MiB a, b, c | of peak a, b, c | others |\n|" + "---|" * 15
 )
 
 
@@ -146,15 +146,15 @@ def joined(texts: Iterator[str]) -> str:
 
 
 def arithmetic_peak() -> float:
-    """Return the flops a second of a large product by all cores."""
-    torch.set_num_threads(CORES)
+    """Return the flops a second of all cores: a core's in a large product, by processor time, times cores."""
+    torch.set_num_threads(1)
     one, other = torch.randn(2, 2048, 2048).unbind()
     times = []
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.thread_time()
         torch.mm(one, other)
-        times.append(time.perf_counter() - start)
-    return 2 * 2048**3 / min(times)
+        times.append(time.thread_time() - start)
+    return CORES * 2 * 2048**3 / min(times)
 
 
 def on_cpu(plans: list[Plan]) -> Iterator[str]:
