@@ -5,10 +5,10 @@
 Packs of 16 and of 64 trials of the adding problem (T = 100, hidden 64, batch 64; one thread) train with rows
 logged at the default interval, to a metrics.csv and an offline W&B run for each trial, and with an interval
 longer than the run; the two take turns (A B A B …). The cell is IRNN: its step is the shortest, so that
-logging weighs most. Checkpoints and status.json are the same in both. A
-step's time is the mean over all steps of a run but the first 20 and the last; what logging adds is the ratio
-of the two medians, less one, and in brackets the lowest and the highest of all pairs of turns. Processor time
-is that of the training process; the wall's has W&B's service in it, and whatever else the machine does.
+logging weighs most. Checkpoints and status.json are the same in both. A step's time is the mean over all
+steps of a run but the first 20 and the last; what logging adds is the ratio of the two medians, less one, and
+in brackets the lowest and the highest of all pairs of turns. Processor time is that of the training process;
+the wall's has W&B's service in it, and whatever else the machine does.
 """
 
 import argparse

@@ -18,11 +18,11 @@ these words are (c) measured whole with the trials that they name, in turns with
 with 2,000 steps are always by pace. Ratios are of trials per hour: the median of all pairs of turns, and in
 brackets the lowest and the highest.
 
+Core seconds are what a trial takes of the processors, start and end of the processes in it (of (b) without
+them): they hardly depend on what else runs. "Others" is what other programs took of the machine meanwhile.
 Memory is the largest sum of the proportional set sizes of a side's processes. The share of the arithmetic
 peak counts the recurrence's products only, 2 flops a multiply-add: W x and U h forward, the gradients of h, U
-and W backward; the peak is that of a core in a product of two matrices of 2048 × 2048 in float32, times cores.
-Core seconds are what a trial takes of the processors, start and end of the processes in it (of (b) without):
-they hardly depend on what else runs. "Others" is what other programs took of the machine meanwhile.
+and W backward; the peak is a core's in a product of two matrices of 2048 × 2048 in float32, times cores.
 
 On a GPU, K trials: (a) K processes at once, (b) torch.nn's cuDNN in turn, (c) one pack of K; and how many
 kernels a training step launches, by torch.profiler.
