@@ -135,7 +135,7 @@ def milliseconds(values: list[float]) -> str:
 def measure(device: str, quick: bool) -> str:
     """Return the results as a page of Markdown."""
     hidden, lengths = ((64, 128), (100,)) if quick else ((64, 128, 512), (100, 400))
-    budget, least = (2.0, 15) if quick else (6.0, 15)
+    budget, least = (2.0, 15) if quick else (4.0, 11)
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     if device == "cuda":
         versions += f", CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"

@@ -20,9 +20,9 @@ from lit_seq.topologies.topology import log_every
 
 
 class RunProgress(ProgressBar):
-    """Shows step, loss, latest validation metrics and the time left for the run.
+    """Shows step, loss, latest validation loss and the time left for the run.
 
-    Where the output is no terminal it prints a line for each validation instead.
+    Where the output is no terminal it prints a line with all metrics for each validation instead.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class RunProgress(ProgressBar):
         steps = trainer.estimated_stepping_batches
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TextColumn("{task.fields[shown]}"),
             TimeElapsedColumn(),
@@ -73,9 +73,11 @@ class RunProgress(ProgressBar):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the validation's metrics."""
         values = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
-        self._validation = "  ".join(f"{name} {value.item():.4g}" for name, value in values.items())
+        shown = {name: f"{name} {value.item():.4g}" for name, value in values.items()}
+        # One, so that the time left has its place on a terminal of 80 columns.
+        self._validation = shown.get("val/loss", next(iter(shown.values()), ""))
         if self._enabled and self._progress is None and trainer.state.fn == "fit":
-            print(f"step {trainer.global_step}  {self._validation}", file=sys.stderr, flush=True)
+            print(f"step {trainer.global_step}  {'  '.join(shown.values())}", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the bar."""
