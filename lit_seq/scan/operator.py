@@ -34,11 +34,13 @@ def steps(sequence: Tensor) -> tuple[Tensor, ...]:
 
 
 def of_or_zero(gradient: Tensor | None, output: Tensor) -> Tensor:
-    """Return the gradient of `output`, expanded zero where nothing depends on it.
+    """Return the gradient of `output`; where nothing depends on it zeros, one row expanded.
+
+    The native operators take rows that are dense, and would copy a single zero expanded to all of them.
 
     Operators call `ctx.set_materialize_grads(False)`: autograd would fill zeros for all that they keep.
     """
-    return output.new_zeros(()).expand_as(output) if gradient is None else gradient
+    return output.new_zeros(output.shape[-1]).expand_as(output) if gradient is None else gradient
 
 
 def recurrent_gradient(deltas: Tensor, h_0: Tensor, outputs: Tensor) -> Tensor:
