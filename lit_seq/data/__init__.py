@@ -8,6 +8,7 @@ from lit_seq.data.labelled_text import LabelledText
 from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.shakespeare import Shakespeare
+from lit_seq.data.slow_signal import SlowSignal
 from lit_seq.data.streams import TextStreams
 from lit_seq.data.task import Task
 from lit_seq.data.text import Text
@@ -23,6 +24,7 @@ __all__ = [
     "Loader",
     "SequenceData",
     "Shakespeare",
+    "SlowSignal",
     "Split",
     "Task",
     "Text",
