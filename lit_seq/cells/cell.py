@@ -52,15 +52,26 @@ class Cell(nn.Module, ABC, Generic[StateT]):
             inputs: (…, input); usually (time, batch, input).
 
         Returns:
-            (…, gates·hidden).
+            (…, gates·hidden), or whatever else `step` takes a slice of.
         """
+
+    def project_padded(self, inputs: Tensor, valid: Tensor | None) -> Tensor:
+        """Do the work of `project` where some steps may be padding.
+
+        Only a cell that looks across sequences, such as for the statistics of a batch, has use for this.
+
+        Args:
+            inputs: (time, batch, input), zero at padding.
+            valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
+        """
+        return self.project(inputs)
 
     @abstractmethod
     def step(self, projected: Tensor, state: StateT) -> StateT:
         """Apply the recurrence once.
 
         Args:
-            projected: this step's slice of `project`'s result, (batch, gates·hidden).
+            projected: this step's slice of `project`'s result, (batch, …).
             state: state after the previous step.
 
         Returns:
@@ -72,7 +83,7 @@ class Cell(nn.Module, ABC, Generic[StateT]):
         """Draw all parameters anew from torch's global generator."""
 
     def output(self, state: StateT) -> Tensor:
-        """Return what the next layer sees of `state`, (batch, hidden)."""
+        """Return what the next layer sees of `state`, (…, hidden); a loop asks for all steps at once."""
         return state[0]
 
     def initial_state(self, batch: int) -> StateT:

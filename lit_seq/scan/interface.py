@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from lit_seq.cells.cell import Cell, StateT
-from lit_seq.scan import reference
 from lit_seq.scan.choice import implementation
 from lit_seq.scan.padding import last, turned
 
@@ -46,7 +46,8 @@ def scan(
         # Replaced, not multiplied away, so that not even NaN gets out of the padding.
         inputs = torch.where(valid, inputs, 0.0)
     # Rounding adds up over time: a recurrence runs in the precision of its parameters.
-    with torch.autocast(inputs.device.type, enabled=False):
+    # A parametrised matrix is computed once, not at each step.
+    with torch.autocast(inputs.device.type, enabled=False), parametrize.cached():
         outputs, state = _run(cell, inputs.to(state[0].dtype), state, lengths, valid, reverse)
     return outputs if valid is None else torch.where(valid, outputs, 0.0), state
 
@@ -60,18 +61,16 @@ def _run(
     reverse: bool,
 ) -> tuple[Tensor, StateT]:
     choice = implementation(cell, inputs, lengths)
-    if choice.name == "loop":
-        return reference.run(cell, inputs, state, valid, reverse)
     if reverse:
         inputs = turned(inputs, lengths)
     outputs, state = choice.run(cell, inputs, state, valid)
-    if lengths is not None:
+    if lengths is not None and choice.name != "loop":
         state = type(state)(last(outputs, lengths), *state[1:])
     return turned(outputs, lengths) if reverse else outputs, state
 
 
 def _check(cell: Cell[StateT], inputs: Tensor, state: StateT | None, lengths: Tensor | None) -> None:
-    name = type(cell).__name__
+    name = type(cell).__name__.removeprefix("Parametrized")
     if inputs.dim() != 3 or inputs.shape[2] != cell.input_size or inputs.shape[0] == 0:
         raise ValueError(
             f"{name}: the inputs have shape {tuple(inputs.shape)}; "

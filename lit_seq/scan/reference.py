@@ -8,25 +8,24 @@ from torch import Tensor
 from lit_seq.cells.cell import Cell, StateT
 
 
-def run(
-    cell: Cell[StateT], inputs: Tensor, state: StateT, valid: Tensor | None, reverse: bool = False
-) -> tuple[Tensor, StateT]:
-    """Scan as `lit_seq.scan.scan` does.
+def run(cell: Cell[StateT], inputs: Tensor, state: StateT, valid: Tensor | None) -> tuple[Tensor, StateT]:
+    """Scan from the first step to the last.
 
     Args:
         cell: the update rule.
         inputs: (time, batch, input).
         state: state before the first step.
-        valid: (time, batch, 1) bool, False at padding, where the state stays as it is; None without padding.
-        reverse: go from the last step to the first.
+        valid: (time, batch, 1) bool, False at padding, which comes last and where the state stays as it is;
+            None without padding.
     """
-    projected = cell.project(inputs).unbind(0)
+    states = []
     keep = None if valid is None else valid.unbind(0)
-    outputs: list[Tensor] = [inputs] * len(projected)
-    for t in reversed(range(len(projected))) if reverse else range(len(projected)):
-        after = cell.step(projected[t], state)
+    for t, projected in enumerate(cell.project_padded(inputs, valid).unbind(0)):
+        after = cell.step(projected, state)
         if keep is not None:
             after = type(state)(*map(partial(torch.where, keep[t]), after, state))
         state = after
-        outputs[t] = cell.output(state)
-    return torch.stack(outputs), state
+        states.append(state)
+    if type(cell).output is Cell.output:
+        return torch.stack([after[0] for after in states]), state
+    return cell.output(type(state)(*map(torch.stack, zip(*states, strict=True)))), state
