@@ -10,8 +10,8 @@ class Batch(NamedTuple):
 
     Attributes:
         inputs: tokens, (batch, time) int64; or vectors, (batch, time, features) float.
-        targets: one a sequence: (batch,) int64 or (batch, values) float; one a step:
-            (batch, time) int64 or (batch, time, values) float. Padding is `IGNORED` where it is int64.
+        targets: one a sequence: classes, (batch,) int64; values, (batch, values) float; bits, (batch, bits)
+            int64. One a step: the same with time as second dimension. Padding is `IGNORED` where it is int64.
         lengths: steps that count in each sequence, (batch,) int64; None when all do.
     """
 
@@ -21,4 +21,4 @@ class Batch(NamedTuple):
 
 
 IGNORED = -100
-"""Class target that no loss or metric counts (the default `ignore_index` of `cross_entropy`)."""
+"""Target class or bit that no loss or metric counts (the default `ignore_index` of `cross_entropy`)."""

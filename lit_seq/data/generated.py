@@ -80,4 +80,4 @@ class _HeldOut(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         rows = slice(index * self.data.batch_size, (index + 1) * self.data.batch_size)
-        return Batch(self.sequences.inputs[rows], self.sequences.targets[rows])
+        return Batch(*(None if part is None else part[rows] for part in self.sequences))

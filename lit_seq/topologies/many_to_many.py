@@ -41,17 +41,24 @@ class ManyToMany(Topology):
         return Measured(means, targets, state)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
-        """Return the class or value at each step of each sequence, beside the targets."""
+        """Return the class, value or bits at each step of each sequence, beside the targets."""
         outputs, _ = self.core(self.features(batch.inputs), None, batch.lengths)
         outputs = self.head(outputs).transpose(0, 1)
         if self.task.targets == "classes":
             outputs = outputs.argmax(-1)
+        elif self.task.targets == "bits":
+            outputs = (outputs > 0).long()
         names = self.task.labels
         lengths = [batch.inputs.shape[1]] * len(outputs) if batch.lengths is None else batch.lengths.tolist()
         rows = []
         for length, predicted, target in zip(lengths, outputs.tolist(), batch.targets.tolist(), strict=True):
             row = {"prediction": predicted[:length], "target": target[:length]}
-            if names:
+            if names and self.task.targets == "bits":
+                row = {
+                    key: [[name for name, bit in zip(names, bits, strict=True) if bit == 1] for bits in value]
+                    for key, value in row.items()
+                }
+            elif names:
                 row = {key: [names[i] if i != IGNORED else None for i in value] for key, value in row.items()}
             rows.append(row)
         return rows

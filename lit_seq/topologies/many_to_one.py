@@ -41,10 +41,11 @@ class ManyToOne(Topology):
         return Measured(means, targets, state)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
-        """Return class and probability, or value, for each sequence, beside its target."""
+        """Return class and probability, or values or bits, for each sequence, beside its target."""
         _, state = self.core(self.features(batch.inputs), None, batch.lengths)
         outputs = self.head(self.core.summary(state))
-        if self.task.targets == "values":
+        if self.task.targets != "classes":
+            outputs = (outputs > 0).long() if self.task.targets == "bits" else outputs
             return [
                 {"prediction": prediction, "target": target}
                 for prediction, target in zip(outputs.tolist(), batch.targets.tolist(), strict=True)

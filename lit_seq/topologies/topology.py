@@ -14,6 +14,7 @@ from lit_seq.cores import Core, CoreState
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
+from lit_seq.topologies.bits import BIT_METRICS, compare_bits
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.specification import describe
@@ -41,7 +42,7 @@ class Topology(L.LightningModule, ABC):
         UserError: this topology cannot serve `task` or use `core`.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *BIT_METRICS)
     """Names that `measure` and `derived` may give; logged behind `train/`, `val/` and `test/`."""
 
     alignments: ClassVar[tuple[str, ...]]
@@ -118,13 +119,15 @@ class Topology(L.LightningModule, ABC):
 
         Args:
             outputs: (…, target_size).
-            targets: (…) int64, `IGNORED` where nothing counts; or (…, target_size) values.
+            targets: (…) int64, `IGNORED` where nothing counts; or (…, target_size) values or bits.
             lengths: steps that count of (time, batch, target_size) values, (batch,) int64; None when all do.
 
         Returns:
-            Cross-entropy in nats and accuracy of classes, or mean squared error of values; and how many
-            targets were counted.
+            Cross-entropy in nats and accuracy of classes, or mean squared error of values, and how many
+            targets were counted; of bits what `lit_seq.topologies.bits.compare_bits` says.
         """
+        if self.task.targets == "bits":
+            return compare_bits(outputs, targets)
         if self.task.targets == "values":
             error = (outputs - targets).square().mean(-1)
             if lengths is None:
