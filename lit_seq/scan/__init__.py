@@ -1,6 +1,6 @@
 """Scan: running a cell along time."""
 
 from lit_seq.scan.choice import Choice, implementation
-from lit_seq.scan.interface import scan
+from lit_seq.scan.interface import check_lengths, scan
 
-__all__ = ["Choice", "implementation", "scan"]
+__all__ = ["Choice", "check_lengths", "implementation", "scan"]

@@ -1,7 +1,7 @@
 """Running a cell along time."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lit_seq.cells.cell import Cell, StateT
@@ -81,8 +81,24 @@ def _check(cell: Cell[StateT], inputs: Tensor, state: StateT | None, lengths: Te
         shapes, expected = ([tuple(part.shape) for part in s] for s in (state, cell.initial_state(batch)))
         if shapes != expected:
             raise ValueError(f"{name}: the state's parts have the shapes {shapes}; they must be {expected}.")
+    check_lengths(cell, lengths, time, batch)
+
+
+def check_lengths(reader: nn.Module, lengths: Tensor | None, time: int, batch: int) -> None:
+    """Refuse lengths that do not fit a padded batch.
+
+    Args:
+        reader: the cell or core that the batch is for.
+        lengths: steps that count in each sequence; None when all do.
+        time: steps of the padded batch.
+        batch: its sequences.
+
+    Raises:
+        ValueError: there is not one length a sequence, or one is not in 1 … time.
+    """
     if lengths is None:
         return
+    name = type(reader).__name__
     if lengths.shape != (batch,):
         raise ValueError(f"{name}: the lengths have shape {tuple(lengths.shape)}; it must be {(batch,)}.")
     # Reading values would stall a GPU, and cannot be done under vmap.
