@@ -6,7 +6,10 @@ from lit_seq.data.copying import CopyingMemory
 from lit_seq.data.generated import GeneratedData
 from lit_seq.data.labelled_text import LabelledText
 from lit_seq.data.loader import Loader
+from lit_seq.data.mackey_glass import MackeyGlass
 from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.narma import NARMA10
+from lit_seq.data.running_sum import RunningSum
 from lit_seq.data.shakespeare import Shakespeare
 from lit_seq.data.slow_signal import SlowSignal
 from lit_seq.data.streams import TextStreams
@@ -16,12 +19,15 @@ from lit_seq.data.vocabulary import Unit, Vocabulary
 
 __all__ = [
     "IGNORED",
+    "NARMA10",
     "AddingProblem",
     "Batch",
     "CopyingMemory",
     "GeneratedData",
     "LabelledText",
     "Loader",
+    "MackeyGlass",
+    "RunningSum",
     "SequenceData",
     "Shakespeare",
     "SlowSignal",
