@@ -80,4 +80,5 @@ class _HeldOut(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         rows = slice(index * self.data.batch_size, (index + 1) * self.data.batch_size)
-        return Batch(*(None if part is None else part[rows] for part in self.sequences))
+        inputs, targets, lengths = self.sequences
+        return Batch(inputs[rows], targets[rows], None if lengths is None else lengths[rows])
