@@ -11,7 +11,7 @@ from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.gru import GRU
 from lit_seq.cells.lstm import LSTM
-from lit_seq.scan import elman, gru, library, lstm, native, reference
+from lit_seq.scan import elman, gru, in_turn, library, lstm, native, reference
 
 Run = Callable[..., tuple[Tensor, Any]]
 
@@ -63,6 +63,8 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
         return Choice(
             "native", NATIVE[kind.step], f"C++ with {native.instructions()} is the fastest on a CPU"
         )
+    if transforms and inputs.device.type == "cpu" and (why := library.reason(cell, inputs)) is not None:
+        return Choice("library", in_turn.run, f"{why}, and each core takes a trial; {without}")
     if transforms:
         return Choice("fused", operator, f"one operator serves all stacked trials; {without}")
     if (why := library.reason(cell, inputs)) is not None:

@@ -34,7 +34,7 @@ def overview() -> Iterator[tuple[str, str]]:
             cell, inputs = build().to(device), torch.empty(1, BATCH, 1, device=device)
             alone, packed = implementation(cell, inputs), _packed(cell, inputs)
             why = f"{alone.name}: {alone.reason}"
-            if packed.name != alone.name:
+            if packed.run is not alone.run:
                 why = f"alone {why}; in a pack {packed.name}: {packed.reason}"
             yield f"{name}, {device}", why
 

@@ -78,7 +78,7 @@ def test_choice_on_the_cpu_without_native_operators(
     assert choice.reason
     packed = []
     torch.vmap(lambda x: packed.append(implementation(cell, x)) or x)(inputs.unsqueeze(0))
-    assert packed[0].name == ("fused" if name == "library" else name)
+    assert packed[0].name == name
 
 
 @pytest.mark.skipif(native.unavailable() is not None, reason=f"{native.unavailable()}")

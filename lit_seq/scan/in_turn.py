@@ -1,0 +1,104 @@
+"""Stacked LSTMs through torch's own kernel: trials in turn, one on each core."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lit_seq.cells.lstm import LSTM, LSTMState
+from lit_seq.scan.library import close
+
+
+def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> tuple[Tensor, LSTMState]:
+    """Scan the trials of a vmap from the first step to the last, in padding keeping c as it is.
+
+    Args:
+        cell: a cell for which `lit_seq.scan.library.reason` has one.
+        inputs: (time, batch, input).
+        state: state before the first step.
+        valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
+    """
+    inputs, weight_input = close(cell, inputs, valid)
+    biases = [] if cell.bias is None else [cell.bias, torch.zeros_like(cell.bias)]
+    tensors = inputs, *state, weight_input, cell.weight_recurrent, *biases
+    # Without a mapped argument the rule for vmap is not asked.
+    mapped = any(map(torch._C._functorch.is_batchedtensor, tensors))
+    outputs, h, c = (_Mapped.apply if mapped else _lstm)(*tensors)
+    return outputs, LSTMState(h, c)
+
+
+def _lstm(inputs: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Take x (time, batch, input), h_0, c_0, W, U and the two biases, if any; return h, h_T and c_T."""
+    # layers, dropout, training, bidirectional, batch first; a backward pass needs the form for training.
+    options = (len(weights) == 4, 1, 0.0, torch.is_grad_enabled(), False, False)
+    outputs, h, c = torch.lstm(inputs, (h.unsqueeze(0), c.unsqueeze(0)), list(weights), *options)
+    return outputs, h.squeeze(0), c.squeeze(0)
+
+
+class _Mapped(torch.autograd.Function):
+    """`_lstm` with the rule for vmap that `torch.lstm` has not."""
+
+    @staticmethod
+    def forward(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return _lstm(*tensors)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        pass
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> Any:
+        stacked = [
+            tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+            for tensor, dim in zip(tensors, in_dims, strict=True)
+        ]
+        return _Stacked.apply(*stacked), (0, 0, 0)
+
+
+class _Stacked(torch.autograd.Function):
+    """`_lstm` of stacked trials, each with a graph of its own, so that backward too has a core a trial."""
+
+    @staticmethod
+    def forward(ctx: Any, *stacked: Tensor) -> tuple[Tensor, ...]:
+        needed = ctx.needs_input_grad
+
+        def one(tensors: tuple[Tensor, ...]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+            leaves = [t.detach().requires_grad_(n) for t, n in zip(tensors, needed, strict=True)]
+            with torch.set_grad_enabled(any(needed)):
+                return leaves, _lstm(*leaves)
+
+        ctx.trials = _on_all_cores(one, zip(*(tensor.unbind(0) for tensor in stacked), strict=True))
+        ctx.set_materialize_grads(False)
+        return tuple(map(torch.stack, zip(*(outputs for _, outputs in ctx.trials), strict=True)))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        given = [index for index, gradient in enumerate(gradients) if gradient is not None]
+        needed = [index for index, need in enumerate(ctx.needs_input_grad) if need]
+
+        def one(trial: tuple[Any, ...]) -> tuple[Tensor, ...]:
+            (leaves, outputs), *gradient = trial
+            return torch.autograd.grad(
+                [outputs[index] for index in given], [leaves[index] for index in needed], gradient
+            )
+
+        trials = zip(ctx.trials, *(gradients[index].unbind(0) for index in given), strict=True)  # type: ignore[union-attr]
+        columns = map(torch.stack, zip(*_on_all_cores(one, trials), strict=True))
+        ctx.trials = None
+        found = dict(zip(needed, columns, strict=True))
+        return tuple(found.get(index) for index in range(len(ctx.needs_input_grad)))
+
+
+def _on_all_cores(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    return list(_pool(torch.get_num_threads()).map(function, items))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # Each has one thread of OpenMP's: a trial has too little work for two.
+    return ThreadPoolExecutor(threads, "lit-seq-lstm", torch.set_num_threads, (1,))
