@@ -52,8 +52,7 @@ class OfTopology(nn.Module):
 
     def metrics(self, stage: str, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what the topology logs, by the names under which it does."""
-        of = {"loss": means["loss"]} if stage == "train" else means
-        return {f"{stage}/{name}": value for name, value in {**means, **self.model.derived(of)}.items()}
+        return self.model.reported(stage, means)
 
 
 class OfLightningModule(nn.Module):

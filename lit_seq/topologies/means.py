@@ -18,14 +18,18 @@ class EpochMeans:
         """Add a batch.
 
         Args:
-            means: metric to its mean over the batch.
+            means: metric to its mean over the batch, of the shape of `targets` and any further dimensions.
             targets: how many targets the means are over.
         """
         for name, mean in means.items():
-            weighted = mean.detach().double() * targets
+            weighted = mean.detach().double() * _broadcast(targets, mean)
             self.totals[name] = self.totals[name] + weighted if name in self.totals else weighted
         self.targets = self.targets.to(targets.device) + targets
 
     def means(self) -> dict[str, Tensor]:
         """Return the mean of each metric; nothing if no batch came."""
-        return {name: total / self.targets for name, total in self.totals.items()}
+        return {name: total / _broadcast(self.targets, total) for name, total in self.totals.items()}
+
+
+def _broadcast(targets: Tensor, mean: Tensor) -> Tensor:
+    return targets.reshape(targets.shape + (1,) * (mean.dim() - targets.dim()))

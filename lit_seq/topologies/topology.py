@@ -18,6 +18,7 @@ from lit_seq.topologies.bits import BIT_METRICS, compare_bits
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.specification import describe
+from lit_seq.topologies.values import VALUE_METRICS, compare_values, nrmse
 
 _TARGETS = {
     "sequence": "one target a sequence",
@@ -42,8 +43,8 @@ class Topology(L.LightningModule, ABC):
         UserError: this topology cannot serve `task` or use `core`.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *BIT_METRICS)
-    """Names that `measure` and `derived` may give; logged behind `train/`, `val/` and `test/`."""
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *BIT_METRICS, *VALUE_METRICS)
+    """Names of what `measure` and `derived` give that is logged, behind `train/`, `val/` and `test/`."""
 
     alignments: ClassVar[tuple[str, ...]]
     """Values of `Task.alignment` that the topology serves."""
@@ -100,8 +101,13 @@ class Topology(L.LightningModule, ABC):
         """Return what the model says of each sequence of `batch`, as plain data that a person can read."""
 
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return further metrics that are elementwise functions of means over a whole epoch."""
-        return {}
+        """Return further metrics, functions of means over a whole epoch, of one trial or of stacked ones."""
+        return nrmse(means)
+
+    def reported(self, stage: str, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return what is logged of means: over a batch of "train", over the whole epoch of another stage."""
+        named = {**means, **self.derived({"loss": means["loss"].detach()} if stage == "train" else means)}
+        return {f"{stage}/{name}": value for name, value in named.items() if name in self.metrics}
 
     def features(self, inputs: Tensor) -> Tensor:
         """Turn a batch of tokens or vectors, batch first, into the core's (time, batch, features)."""
@@ -124,16 +130,13 @@ class Topology(L.LightningModule, ABC):
 
         Returns:
             Cross-entropy in nats and accuracy of classes, or mean squared error of values, and how many
-            targets were counted; of bits what `lit_seq.topologies.bits.compare_bits` says.
+            targets were counted; of values `lit_seq.topologies.values.compare_values` says more, of bits
+            `lit_seq.topologies.bits.compare_bits`.
         """
         if self.task.targets == "bits":
             return compare_bits(outputs, targets)
         if self.task.targets == "values":
-            error = (outputs - targets).square().mean(-1)
-            if lengths is None:
-                return {"loss": error.mean()}, torch.tensor(error.numel())
-            valid = torch.arange(len(error), device=error.device).unsqueeze(1) < lengths
-            return {"loss": (error * valid).sum() / lengths.sum()}, lengths.sum()
+            return compare_values(outputs, targets, lengths)
         counted = targets != IGNORED
         loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
         with torch.no_grad():
@@ -143,8 +146,7 @@ class Topology(L.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss; carry the state to the next batch where the topology does."""
         measured = self._measure_in_turn(batch, batch_idx)
-        metrics = {**measured.means, **self.derived({"loss": measured.means["loss"].detach()})}
-        self.log_dict({f"train/{name}": value for name, value in metrics.items()})
+        self.log_dict(self.reported("train", measured.means))
         self.log("loss", measured.means["loss"], prog_bar=True, logger=False)
         return measured.means["loss"]
 
@@ -217,9 +219,7 @@ class Topology(L.LightningModule, ABC):
         reduce = self.trainer.strategy.reduce
         epoch.totals = {name: reduce(total, reduce_op="sum") for name, total in epoch.totals.items()}
         epoch.targets = reduce(epoch.targets, reduce_op="sum")
-        means = epoch.means()
-        metrics = {**means, **self.derived(means)}
-        self.log_dict({f"{stage}/{name}": value for name, value in metrics.items()}, prog_bar=stage == "val")
+        self.log_dict(self.reported(stage, epoch.means()), prog_bar=stage == "val")
 
 
 def log_every(trainer: L.Trainer) -> int:
