@@ -1,19 +1,27 @@
 """Data modules: long text, labelled text, and problems that test long memory."""
 
 from lit_seq.data.adding import AddingProblem
+from lit_seq.data.associative_recall import AssociativeRecall
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.copying import CopyingMemory
+from lit_seq.data.digits import Digits
 from lit_seq.data.generated import GeneratedData
 from lit_seq.data.labelled_text import LabelledText
 from lit_seq.data.loader import Loader
 from lit_seq.data.mackey_glass import MackeyGlass
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.narma import NARMA10
+from lit_seq.data.ntm_copy import NTMCopy
+from lit_seq.data.parity import Parity
+from lit_seq.data.reber import EmbeddedReber
+from lit_seq.data.repeat_copy import RepeatCopy
 from lit_seq.data.running_sum import RunningSum
 from lit_seq.data.shakespeare import Shakespeare
+from lit_seq.data.single_fact import SingleFact
 from lit_seq.data.slow_signal import SlowSignal
 from lit_seq.data.streams import TextStreams
 from lit_seq.data.task import Task
+from lit_seq.data.temporal_order import TemporalOrder
 from lit_seq.data.text import Text
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
@@ -21,18 +29,26 @@ __all__ = [
     "IGNORED",
     "NARMA10",
     "AddingProblem",
+    "AssociativeRecall",
     "Batch",
     "CopyingMemory",
+    "Digits",
+    "EmbeddedReber",
     "GeneratedData",
     "LabelledText",
     "Loader",
     "MackeyGlass",
+    "NTMCopy",
+    "Parity",
+    "RepeatCopy",
     "RunningSum",
     "SequenceData",
     "Shakespeare",
+    "SingleFact",
     "SlowSignal",
     "Split",
     "Task",
+    "TemporalOrder",
     "Text",
     "TextStreams",
     "Unit",

@@ -6,12 +6,32 @@ import pytest
 import torch
 
 from lit_seq.cores import Stack
-from lit_seq.data import IGNORED, GeneratedData, SlowSignal
+from lit_seq.data import (
+    IGNORED,
+    AssociativeRecall,
+    EmbeddedReber,
+    GeneratedData,
+    NTMCopy,
+    Parity,
+    RepeatCopy,
+    SingleFact,
+    SlowSignal,
+    TemporalOrder,
+)
 from lit_seq.errors import UserError
 from lit_seq.topologies import ManyToMany, ManyToOne
 
 PROBLEMS = {
+    "associative recall": (AssociativeRecall, {"pairs": 3}),
+    "embedded Reber": (EmbeddedReber, {"max_length": 14}),
+    "NTM copy": (NTMCopy, {"max_length": 4, "width": 3}),
+    "parity": (Parity, {"length": 12}),
+    "parity at each step": (Parity, {"length": 12, "each_step": True}),
+    "repeat copy": (RepeatCopy, {"max_length": 3, "max_repeats": 2, "width": 3}),
+    "single fact": (SingleFact, {"sentences": 3}),
     "slow signal": (SlowSignal, {"length": 12, "classes": 3}),
+    "temporal order 6a": (TemporalOrder, {"length": 20}),
+    "temporal order 6b": (TemporalOrder, {"length": 20, "relevant": 3}),
 }
 
 every = pytest.mark.parametrize(("kind", "arguments"), PROBLEMS.values(), ids=PROBLEMS)
@@ -106,6 +126,23 @@ def test_a_model_takes_a_step_and_predicts(kind, arguments):
 
 
 REFUSED = [
+    (AssociativeRecall, {"pairs": 0}, "AssociativeRecall: pairs is 0; it must be at least 1."),
+    (
+        *(AssociativeRecall, {"pairs": 27}),
+        "AssociativeRecall: pairs is 27; it must be at most 26, the number of letters.",
+    ),
+    (EmbeddedReber, {"max_length": 8}, "EmbeddedReber: max_length is 8; it must be at least 9."),
+    (NTMCopy, {"min_length": 0}, "NTMCopy: min_length is 0; it must be at least 1."),
+    (NTMCopy, {"min_length": 5, "max_length": 4}, "NTMCopy: max_length is 4; it must be at least 5."),
+    (NTMCopy, {"width": 0}, "NTMCopy: width is 0; it must be at least 1."),
+    (Parity, {"length": 0}, "Parity: length is 0; it must be at least 1."),
+    (RepeatCopy, {"max_repeats": 0}, "RepeatCopy: max_repeats is 0; it must be at least 1."),
+    (RepeatCopy, {"min_repeats": 0}, "RepeatCopy: min_repeats is 0; it must be at least 1."),
+    (SingleFact, {"sentences": 0}, "SingleFact: sentences is 0; it must be at least 1."),
+    (SingleFact, {"people": 9}, "SingleFact: people is 9; it must be from 1 to 8."),
+    (SingleFact, {"places": 1}, "SingleFact: places is 1; it must be from 2 to 10."),
+    (TemporalOrder, {"length": 9}, "TemporalOrder: length is 9; it must be at least 10."),
+    (TemporalOrder, {"relevant": 4}, "TemporalOrder: relevant is 4; it must be 2 or 3."),
     (SlowSignal, {"length": 8}, "SlowSignal: length is 8; it must be at least 9."),
     (SlowSignal, {"classes": 1}, "SlowSignal: classes is 1; it must be at least 2."),
     (SlowSignal, {"noise": -0.5}, "SlowSignal: noise is -0.5; it must be at least 0 and finite."),

@@ -1,0 +1,99 @@
+"""Small images of digits, as sequences of rows."""
+
+from functools import cached_property
+from importlib import import_module
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lit_seq.data.batch import Batch
+from lit_seq.data.loader import Loader, generator, in_batches, shuffled
+from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.task import Task
+
+
+class Digits(SequenceData):
+    """Handwritten digits of 8×8 pixels, row by row or pixel by pixel; rows are what a 2-D core takes.
+
+    1,797 images of ten classes, brightness scaled to 0 … 1, as scikit-learn ships them: it has to be
+    installed. The most frequent class makes up 10 % of them.
+
+    Batch: inputs (batch, 8 rows, 8 columns) float32, or (batch, 64, 1) by pixels; targets (batch,) int64.
+
+    Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI repository (its test part).
+
+    Args:
+        steps: what a step is.
+        batch_size: images of a batch.
+        validation_fraction: part of the images to validate on.
+        test_fraction: part of the images to test on.
+        validation_seed: decides which images those are; leave it alone to compare runs.
+        seed: decides the order of the training images; by default the run's seed.
+        num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
+    """
+
+    def __init__(
+        self,
+        steps: Literal["rows", "pixels"] = "rows",
+        batch_size: int = 64,
+        validation_fraction: float = 0.2,
+        test_fraction: float = 0.2,
+        validation_seed: int = 0,
+        seed: int | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, seed, num_workers)
+        if steps not in ("rows", "pixels"):
+            raise self._wrong(f"steps is {steps!r}; it must be 'rows' or 'pixels'.")
+        self.features = 8 if steps == "rows" else 1
+        self.fractions = self._fractions(validation_fraction, test_fraction)
+        self.validation_seed = validation_seed
+
+    @property
+    def task(self) -> Task:
+        """Rows or pixels in, one of ten digits out."""
+        return Task(
+            *("vectors", self.features, "classes", 10, "sequence"), labels=tuple(str(i) for i in range(10))
+        )
+
+    def loader(self, split: Split) -> Loader | None:
+        """Return the images of `split` in batches; None where it has none."""
+        images = self._images[split]
+        if len(images) == 0:
+            return None
+        if split == "train":
+            return Loader(images, shuffled(len(images), self.batch_size, self.seed), self.num_workers)
+        batches = in_batches(range(len(images)), self.batch_size)
+        return Loader(images, lambda epoch: batches, self.num_workers)
+
+    @cached_property
+    def _images(self) -> dict[Split, "_Images"]:
+        try:
+            load_digits = import_module("sklearn.datasets").load_digits
+        except ImportError:
+            raise self._wrong(
+                "its images come with scikit-learn; install it: pip install scikit-learn."
+            ) from None
+        pixels, digits = load_digits(return_X_y=True)
+        inputs = torch.tensor(pixels / 16, dtype=torch.float32).unflatten(1, (-1, self.features))
+        targets = torch.tensor(digits, dtype=torch.int64)
+        order = torch.randperm(len(targets), generator=generator(self.validation_seed, 1))
+        held_out = {split: round(len(targets) * fraction) for split, fraction in self.fractions.items()}
+        sizes: dict[Split, int] = {**held_out, "train": len(targets) - sum(held_out.values())}
+        parts = order.split(list(sizes.values()))
+        return {split: _Images(inputs[part], targets[part]) for split, part in zip(sizes, parts, strict=True)}
+
+
+class _Images(Dataset[Batch]):
+    """Batches of the images that a key lists."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
+        self.inputs, self.targets = inputs, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, rows: list[int]) -> Batch:
+        return Batch(self.inputs[rows], self.targets[rows])
