@@ -55,3 +55,7 @@ class Core(nn.Module, ABC):
     @abstractmethod
     def summary(self, state: CoreState) -> Tensor:
         """Return what `state` says of the whole sequence, (batch, output)."""
+
+    def attention_weights(self, state: CoreState) -> Tensor | None:
+        """Return where the core looked to come to `state`, (batch, …, places); None: it does not look."""
+        return None
