@@ -9,7 +9,6 @@ from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -136,8 +135,12 @@ def parse(arguments: Sequence[str]) -> Namespace:
 
 def plain(config: Namespace) -> dict[str, Any]:
     """Return a subcommand's configuration as plain data."""
-    line = _parsing()
-    return yaml.safe_load(line._subcommand_parsers["fit"].dump(config, skip_none=False, format="yaml"))
+    return dumped(_parsing()._subcommand_parsers["fit"], config)
+
+
+def dumped(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
+    """Return what `parser` has made of a command line as plain data."""
+    return json.loads(parser.dump(config, format="json", skip_none=False, skip_validation=True))
 
 
 def metric_names(config: Namespace) -> tuple[str, ...] | None:

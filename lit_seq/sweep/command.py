@@ -3,12 +3,14 @@
 import argparse
 import shlex
 import sys
+from contextlib import closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from lit_seq.errors import UserError
 
 if TYPE_CHECKING:
+    from lit_seq.sweep.pool import Pool
     from lit_seq.sweep.search import Search
     from lit_seq.sweep.study import Study
 
@@ -47,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from lit_seq.sweep.driver import take_up
     from lit_seq.sweep.file import read_sweep_file
     from lit_seq.sweep.folder import check_same, create, locked, note_resumption
+    from lit_seq.sweep.pool import Pool, device_variables
     from lit_seq.sweep.rehearsal import rehearse
     from lit_seq.sweep.search import Search
     from lit_seq.sweep.study import Study, sqlite_url
@@ -68,25 +71,24 @@ def run(args: argparse.Namespace) -> int:
     else:
         rehearse(folder, search, args.seed)
         create(folder, search, args.storage, args.seed)
-    with locked(folder) as lock:
+    variables = device_variables(args.workers)
+    with locked(folder) as lock, closing(Pool(variables, folder / "workers.log", lock)) as pool:
+        pool.start()
         study = Study(args.storage or sqlite_url(folder), name, search)
         if args.resume:
             take_up(folder, study, file)
             note_resumption(folder)
-        return _work(folder, args, study, search, lock)
+        return _work(folder, args, study, search, pool)
 
 
-def _work(folder: Path, args: argparse.Namespace, study: "Study", search: "Search", lock: IO[str]) -> int:
+def _work(folder: Path, args: argparse.Namespace, study: "Study", search: "Search", pool: "Pool") -> int:
     from lit_seq.packing.plan import pack_size
     from lit_seq.sweep.display import display_for
     from lit_seq.sweep.driver import Driver
     from lit_seq.sweep.outcome import describe_outcome, write_sweep_report
-    from lit_seq.sweep.pool import Pool, device_variables
 
     size = pack_size(args.pack)
-    variables = device_variables(args.workers)
-    display = display_for(search.file, len(variables))
-    pool = Pool(variables, folder / "workers.log", lock)
+    display = display_for(search.file, pool.places)
     driver = Driver(folder, search.file, study, pool, display, size)
     try:
         with display:

@@ -27,11 +27,12 @@ class WorkerProcess:
     Attributes:
         task: numbers of the trials that it has and that have not ended.
         ready: whether it has come up.
+        retired: whether it is to get no further task.
     """
 
     def __init__(self, variables: dict[str, str], log: Path, lock: IO[str]) -> None:
         self.task: list[int] = []
-        self.ready = False
+        self.ready = self.retired = False
         self._rest = b""
         # What the driver can import, such as a user's own cells, the worker must find as well.
         path = os.pathsep.join(filter(None, sys.path))
@@ -142,6 +143,11 @@ class Pool:
         self._retired: list[WorkerProcess] = []
 
     @property
+    def places(self) -> int:
+        """How many workers there can be."""
+        return len(self._variables)
+
+    @property
     def busy(self) -> bool:
         """Whether a worker has a task."""
         return any(worker.task for worker in self._workers.values())
@@ -150,11 +156,23 @@ class Pool:
         """Return the places where a task could start."""
         return [i for i in range(len(self._variables)) if i not in self._workers or not self._workers[i].task]
 
+    def start(self) -> None:
+        """Start the workers that are not there: they import for seconds before they can work."""
+        for place in range(len(self._variables)):
+            self._worker(place)
+
     def give(self, place: int, trials: list[dict[str, Any]]) -> None:
         """Start a task, and the worker for it where there is none."""
-        if place not in self._workers:
-            self._workers[place] = WorkerProcess(self._variables[place], self._log, self._lock)
-        self._workers[place].give(trials)
+        self._worker(place).give(trials)
+
+    def _worker(self, place: int) -> WorkerProcess:
+        worker = self._workers.get(place)
+        if worker and worker.retired:
+            worker.stop()
+            self._retired.append(worker)
+        if worker is None or worker.retired:
+            worker = self._workers[place] = WorkerProcess(self._variables[place], self._log, self._lock)
+        return worker
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         """Wait for answers.
@@ -186,15 +204,17 @@ class Pool:
             worker.interrupt()
 
     def retire(self, place: int) -> None:
-        """End a worker that has nothing to do; the next task at its place gets a new one."""
-        worker = self._workers.pop(place)
-        worker.stop()
-        self._retired.append(worker)
+        """Let the next task at a place get a new worker."""
+        if place in self._workers:
+            self._workers[place].retired = True
 
     def close(self) -> None:
         """End the workers; those at work save first."""
         for worker in self._workers.values():
-            worker.stop()
+            if worker.ready or worker.task:
+                worker.stop()
+            else:
+                worker.kill()
         for worker in [*self._workers.values(), *self._retired]:
             worker.join(_PATIENCE)
         self._workers.clear()

@@ -12,12 +12,11 @@ from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_seq.checkpoint_file import class_path, read_checkpoint
-from lit_seq.configuration import CommandLine
+from lit_seq.configuration import CommandLine, dumped
 from lit_seq.errors import UserError
 from lit_seq.run_folder import State
 from lit_seq.training.checkpoints import Interrupted, Stopped
@@ -167,8 +166,7 @@ class Run(CommandLine):
         )
 
     def _plain_config(self) -> dict[str, Any]:
-        dumped = self._parser(self.subcommand).dump(self.config[self.subcommand], skip_none=False)
-        config = yaml.safe_load(dumped)
+        config = dumped(self._parser(self.subcommand), self.config[self.subcommand])
         return {
             key: value for key, value in config.items() if key not in ("config", "ckpt_path", "weights_only")
         }

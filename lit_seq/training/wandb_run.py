@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,15 @@ class Wandb:
         if self.mode != "auto":
             return self.mode
         return os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+
+
+@cache
+def _list_packages_once() -> None:
+    """Let the runs of a process share the list of installed packages, which takes W&B the longest."""
+    import wandb.util
+
+    look = wandb.util.working_set
+    wandb.util.working_set = cache(lambda: tuple(look()))
 
 
 def _logged_in() -> bool:
@@ -118,6 +128,7 @@ class WandbRun(Logger):
     def _start(self, mode: Any) -> Any:
         import wandb
 
+        _list_packages_once()
         existed = self._folder.exists()
         timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE))
         try:

@@ -116,7 +116,7 @@ def test_a_sweep_leaves_run_folders_and_a_report_and_is_not_run_twice(capfd: pyt
 def test_a_killed_worker_costs_its_trial_and_resume_takes_it_up(capfd: pytest.CaptureFixture) -> None:
     options = ["--trainer.max_steps", 12, "--wandb.mode", "disabled"]
     killer = [
-        *("--trainer.callbacks+=sweep_callbacks.KillOnce", "--trainer.callbacks.marker=killed"),
+        *("--trainer.callbacks+=sweep_parts.KillOnce", "--trainer.callbacks.marker=killed"),
         *("--trainer.callbacks.name=0000", "--trainer.callbacks.step=7"),
     ]
     file = write({"seed_everything": {"values": [1, 2]}}, *options, *killer)
@@ -152,6 +152,18 @@ def test_diverged_and_failed_trials_are_told(
     assert "0002 failed: " in printed
     assert "at least 2" in (statuses()[2].reason or "")
     assert "by length 10, lr 0.01." in printed
+
+
+def test_a_pack_of_which_all_fail_ends_with_their_reasons(capfd: pytest.CaptureFixture) -> None:
+    cells = {"model.core.cell": {"values": ["sweep_parts.Broken", "GRU"]}}
+    file = write(
+        {**cells, "optimizer.lr": {"values": [0.01, 0.02]}},
+        *("--trainer.max_steps", 2, "--wandb.mode", "disabled"),
+    )
+    assert main(["sweep", file]) == 1
+    assert [s.state for s in statuses()] == ["failed", "failed", "finished", "finished"]
+    assert all("this cell is broken" in (status.reason or "") for status in statuses()[:2])
+    assert "0001 failed: " in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -218,7 +230,7 @@ def slow_sweep(count: int = 2) -> str:
     return write(
         {"seed_everything": {"values": list(range(count))}},
         *("--trainer.max_steps", 120, "--wandb.mode", "disabled", "--checkpoint.every_steps", 10),
-        *("--trainer.callbacks+=sweep_callbacks.Slow", "--trainer.callbacks.marker=slow"),
+        *("--trainer.callbacks+=sweep_parts.Slow", "--trainer.callbacks.marker=slow"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Callbacks for trials, named in sweep files by their import path."""
+"""Callbacks and a cell for trials, named in sweep files by their import path."""
 
 import os
 import signal
@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import lightning as L
+
+from lit_seq.cells import Elman
 
 
 class KillOnce(L.Callback):
@@ -30,3 +32,10 @@ class Slow(L.Callback):
     def on_train_batch_start(self, trainer, *args):
         if self.marker.exists():
             time.sleep(0.05)
+
+
+class Broken(Elman):
+    """Fails in its first step."""
+
+    def step(self, projected, state):
+        raise RuntimeError("this cell is broken")
