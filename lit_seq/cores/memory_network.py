@@ -58,7 +58,7 @@ class MemoryNetwork(Core):
     def __init__(
         self,
         input_size: int,
-        hidden_size: int = 32,
+        hidden_size: int = 128,
         words: int = 5,
         hops: int = 3,
         memories: int = 50,

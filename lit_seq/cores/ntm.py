@@ -71,7 +71,7 @@ class NTM(Core):
         self,
         input_size: int,
         cell: Callable[[int, int], Cell] = LSTM,
-        hidden_size: int = 100,
+        hidden_size: int = 128,
         rows: int = 128,
         width: int = 20,
         read_heads: int = 1,

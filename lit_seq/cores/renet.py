@@ -106,7 +106,7 @@ class ReNet(Core):
         self,
         input_size: int,
         cell: Callable[[int, int], Cell] = LSTM,
-        hidden_size: int = 64,
+        hidden_size: int = 128,
         patches: Sequence[int] = (2,),
         channels: int = 1,
         recurrent_dropout: float = 0.0,

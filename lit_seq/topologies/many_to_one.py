@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import Batch
@@ -41,9 +42,17 @@ class ManyToOne(Topology):
         return Measured(means, targets, state)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
-        """Return class and probability, or values or bits, for each sequence, beside its target."""
+        """Return class and probability, or values or bits, for each sequence, beside its target.
+
+        Where the core attends, "attention" says to what.
+        """
         _, state = self.core(self.features(batch.inputs), None, batch.lengths)
-        outputs = self.head(self.core.summary(state))
+        rows = self._answers(self.head(self.core.summary(state)), batch)
+        if (weights := self.core.attention_weights(state)) is not None:
+            rows = [{**row, "attention": of} for row, of in zip(rows, weights.tolist(), strict=True)]
+        return rows
+
+    def _answers(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
         if self.task.targets != "classes":
             outputs = (outputs > 0).long() if self.task.targets == "bits" else outputs
             return [
