@@ -11,7 +11,9 @@ from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.gru import GRU
 from lit_seq.cells.lstm import LSTM
-from lit_seq.scan import elman, gru, in_turn, library, lstm, native, reference
+from lit_seq.cells.min_gru import MinGRU
+from lit_seq.cells.skip import Skip
+from lit_seq.scan import elman, gru, in_turn, library, lstm, min_gru, native, reference, skip
 
 Run = Callable[..., tuple[Tensor, Any]]
 
@@ -19,6 +21,8 @@ OPERATORS: dict[Callable[..., Any] | None, Run] = {
     Elman.step: elman.run,
     GRU.step: gru.run,
     LSTM.step: lstm.run,
+    MinGRU.step: min_gru.run,
+    Skip.step: skip.run,
 }
 """Fused operator of each update rule; a subclass with a rule of its own has none."""
 
@@ -26,6 +30,7 @@ NATIVE: dict[Callable[..., Any] | None, Run] = {
     Elman.step: native.elman.run,
     GRU.step: native.gru.run,
     LSTM.step: native.lstm.run,
+    Skip.step: skip.run_native,
 }
 """The same in C++, for the CPU."""
 
@@ -54,7 +59,7 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
     transforms = _transforms()
     if transforms not in ([], [torch._C._functorch.TransformType.Vmap]):
         return _loop("torch.func transforms, one vmap apart, need plain operations")
-    if lengths is not None and isinstance(cell, Elman) and cell.activation == "linear":
+    if lengths is not None and isinstance(cell, Elman | Skip) and cell.activation == "linear":
         return _loop("a linear recurrence may overflow in the padding")
     without = _without_native(cell)
     if without is None and not transforms and _better_by_onednn(cell, inputs):
@@ -74,6 +79,8 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
 
 def _without_native(cell: Cell[Any]) -> str | None:
     """Return why a cell that has an operator cannot take the native one; None where it can."""
+    if type(cell).step not in NATIVE:
+        return f"there is no native {type(cell).__name__}"
     weight: Any = cell.weight_recurrent
     if type(cell).project is not AffineCell.project:
         return "the native operators have no projection but W x + b"
@@ -81,8 +88,10 @@ def _without_native(cell: Cell[Any]) -> str | None:
         return "the native operators are for the CPU"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"the native operators are not for {weight.dtype}"
-    if isinstance(cell, Elman) and cell.activation not in ("tanh", "relu"):
+    if isinstance(cell, Elman | Skip) and cell.activation not in ("tanh", "relu"):
         return f"the native operators have no {cell.activation}"
+    if isinstance(cell, Skip) and len(cell.delays) > 1:
+        return "the native operators have edges of one length"
     if isinstance(cell, LSTM) and cell.weight_peephole is not None:
         return "the native operators have no peepholes"
     why = native.unavailable()

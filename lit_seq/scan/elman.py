@@ -23,7 +23,7 @@ from lit_seq.scan.operator import (
 
 def run(cell: Elman, inputs: Tensor, state: HiddenState, valid: Tensor | None) -> tuple[Tensor, HiddenState]:
     """Scan from the first step to the last; `valid` (time, batch, 1) is False at the padding behind it."""
-    projected = cell.project(inputs)
+    projected = cell.project_padded(inputs, valid)
     if valid is not None:
         # ReLU could overflow on the way through the padding, and 0 · ∞ spoil the gradient.
         projected = torch.where(valid, projected, -torch.inf if cell.activation == "relu" else 0.0)

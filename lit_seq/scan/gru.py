@@ -22,7 +22,7 @@ from lit_seq.scan.operator import (
 
 def run(cell: GRU, inputs: Tensor, state: HiddenState, valid: Tensor | None) -> tuple[Tensor, HiddenState]:
     """Scan from the first step to the last; the padding behind it changes nothing."""
-    outputs, h, *_ = _GRUOperator.apply(cell.project(inputs), cell.weight_recurrent, state.h)
+    outputs, h, *_ = _GRUOperator.apply(cell.project_padded(inputs, valid), cell.weight_recurrent, state.h)
     return outputs, HiddenState(h)
 
 

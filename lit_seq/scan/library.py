@@ -11,6 +11,7 @@ from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.gru import GRU
 from lit_seq.cells.lstm import LSTM, LSTMState
+from lit_seq.cells.skip import Skip
 
 # cuDNN warns that it must copy weights that are separate parameters into one block each time: let it.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
@@ -21,7 +22,7 @@ _CLOSED = 1e30
 
 def reason(cell: Cell[Any], inputs: Tensor) -> str | None:
     """Return why torch's kernel is the one to use for a single trial, or None where it is not."""
-    if not isinstance(cell, AffineCell) or type(cell).project is not AffineCell.project:
+    if not isinstance(cell, Elman | GRU | LSTM) or type(cell).project is not AffineCell.project:
         return None
     if isinstance(cell, LSTM) and cell.weight_peephole is not None:
         return None
@@ -79,7 +80,7 @@ def close(cell: AffineCell[Any], inputs: Tensor, valid: Tensor | None) -> tuple[
     match cell:
         case LSTM():
             by_gate[0], by_gate[1] = -_CLOSED, _CLOSED
-        case Elman(activation="relu"):
+        case Elman(activation="relu") | Skip(activation="relu"):
             by_gate[0] = -_CLOSED
         case _:
             return inputs, cell.weight_input

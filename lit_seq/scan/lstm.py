@@ -21,7 +21,7 @@ from lit_seq.scan.operator import (
 
 def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> tuple[Tensor, LSTMState]:
     """Scan from the first step to the last, in padding keeping c as it is by i = 0 and f = 1."""
-    projected = cell.project(inputs)
+    projected = cell.project_padded(inputs, valid)
     if valid is not None:
         closed = projected.new_zeros(4, cell.hidden_size)
         closed[0], closed[1] = -torch.inf, torch.inf
