@@ -5,9 +5,11 @@ from lit_seq.cells.batch_norm_lstm import BatchNormLSTM, BatchNormLSTMState
 from lit_seq.cells.cell import Cell, HiddenState
 from lit_seq.cells.clockwork import Clockwork, ClockworkState
 from lit_seq.cells.deep_transition import DeepTransition
+from lit_seq.cells.echo_state import EchoState
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.feed_forward import FeedForward
 from lit_seq.cells.gru import GRU
+from lit_seq.cells.jordan import Jordan
 from lit_seq.cells.layer_norm_elman import LayerNormElman
 from lit_seq.cells.layer_norm_lstm import LayerNormLSTM
 from lit_seq.cells.lstm import LSTM, LSTMState
@@ -26,9 +28,11 @@ __all__ = [
     "Clockwork",
     "ClockworkState",
     "DeepTransition",
+    "EchoState",
     "Elman",
     "FeedForward",
     "HiddenState",
+    "Jordan",
     "LSTMState",
     "LayerNormElman",
     "LayerNormLSTM",

@@ -107,6 +107,8 @@ def _without_declared_values(node: Any, path: str, left: set[str]) -> Any:
     if isinstance(node, dict) and "class_path" in node:
         module, _, name = node["class_path"].rpartition(".")
         kind = getattr(__import__(module, fromlist=[name]), name)
+        if alone := getattr(kind, "alone", None):
+            raise Unpackable(alone)
         declared = (
             getattr(kind, "values", ()) if isinstance(kind, type) and issubclass(kind, nn.Module) else ()
         )

@@ -166,6 +166,8 @@ def _check_alike(models: Sequence[L.LightningModule]) -> None:
     first = models[0]
     if not isinstance(first, Topology):
         _check_hooks(first)
+    elif first.alone is not None:
+        raise Unpackable(first.alone)
     for name, module in first.named_modules():
         if isinstance(module, AlphaDropout | FeatureAlphaDropout):
             raise Unpackable(f"{name} is a {type(module).__name__}, which is no product with a mask")

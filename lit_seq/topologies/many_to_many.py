@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
+from lit_seq.errors import UserError
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.topology import Topology
 
@@ -20,6 +24,7 @@ class ManyToMany(Topology):
         task: what the data offers; linked from `--data` on the command line.
         core: the recurrent part, a `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
+        washout: first steps of a sequence, which are counted in no loss or metric; each must have more.
     """
 
     alignments = ("step",)
@@ -29,21 +34,47 @@ class ManyToMany(Topology):
         task: Task | dict[str, Any],
         core: Callable[[int], Core] = Stack,
         embedding_size: int | None = 64,
+        washout: int = 0,
     ) -> None:
-        super().__init__(task, core, embedding_size)
+        # A subclass need not have the option.
+        super().__init__(task, core, embedding_size, **({"washout": washout} if washout else {}))
+        if washout < 0:
+            raise UserError(f"{type(self).__name__}: washout is {washout}; it must be at least 0.")
+        self.washout = washout
+
+    def forward(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, CoreState]:
+        """Return the head's outputs, (time, batch, target_size), and the state after the batch."""
+        outputs, state = self.core(self.features(batch.inputs), state, batch.lengths)
+        return self.head(outputs), state
 
     def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
         """Return loss and metrics of one batch; `state` is where the sequences start."""
-        outputs, state = self.core(self.features(batch.inputs), state, batch.lengths)
-        means, targets = self.loss_and_metrics(
-            self.head(outputs), batch.targets.transpose(0, 1), batch.lengths
-        )
+        outputs, state = self(batch, state)
+        means, targets = self.loss_and_metrics(*self.counted(batch, outputs))
         return Measured(means, targets, state)
+
+    def counted(self, batch: Batch, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the outputs behind the washout, time first, with their targets and lengths.
+
+        Raises:
+            UserError: a sequence has no steps behind it.
+        """
+        targets, lengths, first = batch.targets.transpose(0, 1), batch.lengths, self.washout
+        if not first:
+            return outputs, targets, lengths
+        shortest = len(outputs)
+        if lengths is not None and _readable(lengths):
+            shortest = int(lengths.min())
+        if shortest <= first:
+            raise UserError(
+                f"{type(self).__name__}: a sequence has {shortest} steps; it must have more than the washout,"
+                f" {first}."
+            )
+        return outputs[first:], targets[first:], None if lengths is None else (lengths - first).clamp(min=0)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return the class, value or bits at each step of each sequence, beside the targets."""
-        outputs, _ = self.core(self.features(batch.inputs), None, batch.lengths)
-        outputs = self.head(outputs).transpose(0, 1)
+        outputs = self(batch)[0].transpose(0, 1)
         if self.task.targets == "classes":
             outputs = outputs.argmax(-1)
         elif self.task.targets == "bits":
@@ -62,3 +93,8 @@ class ManyToMany(Topology):
                 row = {key: [names[i] if i != IGNORED else None for i in value] for key, value in row.items()}
             rows.append(row)
         return rows
+
+
+def _readable(lengths: Tensor) -> bool:
+    # Reading values would stall a GPU, and cannot be done under vmap.
+    return lengths.device.type == "cpu" and not torch._C._functorch.is_batchedtensor(lengths)

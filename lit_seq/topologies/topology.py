@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from lit_seq.cells import Jordan
 from lit_seq.cores import Core, CoreState
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
@@ -52,6 +53,12 @@ class Topology(L.LightningModule, ABC):
     carries_state = False
     """Whether a batch goes on where the last one stopped (truncated backpropagation through time)."""
 
+    feeds_back = False
+    """Whether a step's output is part of the next step's input."""
+
+    alone: ClassVar[str | None] = None
+    """Why trials of this topology cannot be stacked; None where they can."""
+
     def __init__(
         self,
         task: Task | dict[str, Any],
@@ -72,7 +79,12 @@ class Topology(L.LightningModule, ABC):
             if task.inputs == "tokens" and embedding_size is not None
             else None
         )
-        self.core = core(task.input_size if self.embedding is None else self.embedding.embedding_dim)
+        self.core = core(self.feature_size)
+        if not self.feeds_back and any(isinstance(module, Jordan) for module in self.core.modules()):
+            raise UserError(
+                f"{type(self).__name__} does not feed its output back, which is the only memory of the cell"
+                " Jordan; use --model OutputFeedback."
+            )
         self.head = nn.Linear(self.core.output_size, task.target_size)
         self._epoch = EpochMeans()
         self._carried: CoreState | None = None
@@ -109,6 +121,11 @@ class Topology(L.LightningModule, ABC):
         named = {**means, **self.derived({"loss": means["loss"].detach()} if stage == "train" else means)}
         return {f"{stage}/{name}": value for name, value in named.items() if name in self.metrics}
 
+    @property
+    def feature_size(self) -> int:
+        """Features of a step that enter the core."""
+        return self.task.input_size if self.embedding is None else self.embedding.embedding_dim
+
     def features(self, inputs: Tensor) -> Tensor:
         """Turn a batch of tokens or vectors, batch first, into the core's (time, batch, features)."""
         if self.task.inputs == "vectors":
@@ -143,7 +160,7 @@ class Topology(L.LightningModule, ABC):
             correct = ((outputs.argmax(-1) == targets) & counted).sum() / counted.sum()
         return {"loss": loss, "accuracy": correct}, counted.sum()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the loss; carry the state to the next batch where the topology does."""
         measured = self._measure_in_turn(batch, batch_idx)
         self.log_dict(self.reported("train", measured.means))
