@@ -62,5 +62,5 @@ class BatchNorm(nn.Module):
         with torch.no_grad():
             unbiased = variance * number / (number - 1).clamp(min=1)
             for running, new in ((self.mean, mean), (self.variance, unbiased)):
-                running.index_copy_(0, step, running[step].lerp(new, share))
+                running.index_put_((step,), running[step].lerp(new, share))
         return mean, variance
