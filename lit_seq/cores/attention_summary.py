@@ -58,11 +58,9 @@ class AttentionSummary(Core):
 
     def initial_state(self, batch: int) -> AttentionState:
         """Return the encoder's initial state, with nothing seen yet."""
-        like = next(self.parameters())
-        context = like.new_zeros(batch, self.encoder.output_size)
-        return AttentionState(
-            self.encoder.initial_state(batch), context, like.new_zeros(batch, self.attention.heads, 0)
-        )
+        encoder = self.encoder.initial_state(batch)
+        context = torch.zeros_like(self.encoder.summary(encoder))
+        return AttentionState(encoder, context, context.new_zeros(batch, self.attention.heads, 0))
 
     def forward(
         self, inputs: Tensor, state: AttentionState | None = None, lengths: Tensor | None = None

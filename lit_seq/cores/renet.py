@@ -132,7 +132,9 @@ class ReNet(Core):
 
     def initial_state(self, batch: int) -> ReNetState:
         """Return the summary of no image."""
-        return ReNetState(next(self.parameters()).new_zeros(batch, self.output_size))
+        first: Any = self.layers[0]
+        (((h, *_), _),) = first.columns.initial_state(batch)
+        return ReNetState(h.new_zeros(batch, self.output_size))
 
     def forward(
         self, inputs: Tensor, state: ReNetState | None = None, lengths: Tensor | None = None
