@@ -16,6 +16,7 @@ INNER = ({"T": 1, "P": 2}, {"S": 1, "X": 3}, {"T": 2, "V": 4}, {"X": 2, "S": 5},
 """Reber's automaton: where each symbol leads from each of its nodes, after its B."""
 
 SHORTEST = 9
+"""Symbols of BTBTXSETE."""
 
 
 def _embedded() -> list[dict[str, int]]:
@@ -30,7 +31,17 @@ def _embedded() -> list[dict[str, int]]:
 
 
 NODES = _embedded()
+"""Where each symbol leads from each node of the embedded grammar."""
+
 LAST = len(NODES) - 1
+
+EDGES = torch.tensor(
+    [[(SYMBOLS.index(symbol), node) for symbol, node in (*of.items(), *of.items())[:2]] for of in NODES]
+)
+"""Symbol and next node of the two edges of each node, the same one twice where there is one."""
+
+SETS = torch.tensor([[int(symbol in of) for symbol in SYMBOLS] for of in NODES])
+"""The symbols that may come next at each node, as bits."""
 
 
 class EmbeddedReber(GeneratedData):
@@ -73,21 +84,13 @@ class EmbeddedReber(GeneratedData):
         steps = int(lengths.max())
         symbols, nodes = symbols[:, :steps], nodes[:, :steps]
         padded = torch.arange(steps) >= lengths.unsqueeze(1)
-        sets = torch.tensor([[int(symbol in edges) for symbol in SYMBOLS] for edges in NODES])
-        targets = sets[nodes].masked_fill(padded.unsqueeze(2), IGNORED)
+        targets = SETS[nodes].masked_fill(padded.unsqueeze(2), IGNORED)
         return Batch(symbols.masked_fill(padded, 0), targets, lengths)
 
     def _walks(self, size: int, generator: torch.Generator) -> Tensor:
         """Return symbol and node behind it at each step of strings, (size, max_length - 1, 2)."""
-        # Of each node two edges, the same one twice where there is one.
-        edges = torch.tensor(
-            [
-                [[SYMBOLS.index(symbol), node] for symbol, node in (*of.items(), *of.items())][:2]
-                for of in NODES
-            ]
-        )
         choices = torch.randint(2, (size, self.max_length - 2), generator=generator)
         walk = [torch.tensor([[SYMBOLS.index("B"), 0]]).expand(size, -1)]
         for choice in choices.unbind(1):
-            walk.append(edges[walk[-1][:, 1], choice])
+            walk.append(EDGES[walk[-1][:, 1], choice])
         return torch.stack(walk, 1)

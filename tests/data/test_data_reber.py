@@ -32,7 +32,7 @@ def test_every_string_is_of_the_grammar(max_length):
 
 
 def test_the_sets_are_what_follows_in_the_language():
-    drawn = list(strings(50, 20_000))
+    drawn = list(strings(50, 8_000))
     follow = defaultdict(set)
     for text, _ in drawn:
         for end in range(1, len(text) + 1):
@@ -47,24 +47,24 @@ def test_the_sets_are_what_follows_in_the_language():
 
 
 def test_what_can_be_told_without_memory():
-    drawn = [list(zip(text, sets, strict=True)) for text, sets in strings(50, 20_000, seed=1)]
+    drawn = [list(zip(text, sets, strict=True)) for text, sets in strings(50, 8_000, seed=1)]
     counts = defaultdict(Counter)
     for string in drawn:
         for symbol, follow in string:
             counts[symbol][follow] += 1 / len(string)
     likeliest = {symbol: follow.most_common(1)[0][0] for symbol, follow in counts.items()}
     right = [[likeliest[symbol] == follow for symbol, follow in string] for string in drawn]
-    assert sum(sum(one) / len(one) for one in right) / len(right) == pytest.approx(0.55, abs=0.005)
+    assert sum(sum(one) / len(one) for one in right) / len(right) == pytest.approx(0.55, abs=0.01)
     assert not any(all(one) for one in right)
 
 
 def test_each_branch_is_as_likely_as_the_other():
-    drawn = [text for text, _ in strings(50, 20_000, seed=2)]
-    # 5 standard deviations of 20,000 fair choices
-    assert abs(sum(text[1] == "T" for text in drawn) - 10_000) < 5 * (20_000 / 4) ** 0.5
-    assert abs(sum(text[3] == "T" for text in drawn) - 10_000) < 5 * (20_000 / 4) ** 0.5
+    drawn = [text for text, _ in strings(50, 8_000, seed=2)]
+    # 5 standard deviations of 8,000 fair choices
+    assert abs(sum(text[1] == "T" for text in drawn) - 4_000) < 5 * (8_000 / 4) ** 0.5
+    assert abs(sum(text[3] == "T" for text in drawn) - 4_000) < 5 * (8_000 / 4) ** 0.5
     shortest = sum(text[2:7] in ("BTXSE", "BPVVE") for text in drawn)
-    assert abs(shortest - 5_000) < 5 * (20_000 * 3 / 16) ** 0.5
+    assert abs(shortest - 2_000) < 5 * (8_000 * 3 / 16) ** 0.5
 
 
 def test_task():
