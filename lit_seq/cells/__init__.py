@@ -12,6 +12,7 @@ from lit_seq.cells.gru import GRU
 from lit_seq.cells.jordan import Jordan
 from lit_seq.cells.layer_norm_elman import LayerNormElman
 from lit_seq.cells.layer_norm_lstm import LayerNormLSTM
+from lit_seq.cells.leaky import Leaky
 from lit_seq.cells.lstm import LSTM, LSTMState
 from lit_seq.cells.min_gru import MinGRU
 from lit_seq.cells.orthogonal import OrthogonalElman, OrthogonalModReLU
@@ -36,6 +37,7 @@ __all__ = [
     "LSTMState",
     "LayerNormElman",
     "LayerNormLSTM",
+    "Leaky",
     "MinGRU",
     "OrthogonalElman",
     "OrthogonalModReLU",

@@ -1,5 +1,6 @@
 """What cells share whose gates are affine in the input and in the previous output."""
 
+import math
 from typing import ClassVar
 
 import torch
@@ -33,15 +34,18 @@ class AffineCell(Cell[StateT]):
         recurrent_scale: factor on the drawn U: gain of an orthogonal matrix, diagonal of an identity.
         recurrent_std: standard deviation of U where `recurrent_init` is "normal".
         bias: add b, initially zero.
+        spectral_radius: largest modulus of an eigenvalue of U, gate by gate: each block is scaled to have it
+            after it is drawn; None leaves it as drawn.
     """
 
-    gates: ClassVar[int]
+    gates: int
     values: ClassVar[tuple[str, ...]] = (
         "input_init",
         "input_std",
         "recurrent_init",
         "recurrent_scale",
         "recurrent_std",
+        "spectral_radius",
     )
 
     def __init__(
@@ -54,13 +58,19 @@ class AffineCell(Cell[StateT]):
         recurrent_scale: float = 1.0,
         recurrent_std: float = 0.1,
         bias: bool = True,
+        spectral_radius: float | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size)
+        if spectral_radius is not None and not 0 < spectral_radius < math.inf:
+            raise ValueError(
+                f"{type(self).__name__}: spectral_radius is {spectral_radius}; it must be above 0."
+            )
         self.input_init: Initialisation = input_init
         self.input_std = input_std
         self.recurrent_init: Initialisation = recurrent_init
         self.recurrent_scale = recurrent_scale
         self.recurrent_std = recurrent_std
+        self.spectral_radius = spectral_radius
         width = self.gates * hidden_size
         self.weight_input = nn.Parameter(torch.empty(width, input_size))
         self.weight_recurrent = nn.Parameter(torch.empty(width, hidden_size))
@@ -69,15 +79,27 @@ class AffineCell(Cell[StateT]):
     def reset_parameters(self) -> None:
         """Draw W and U as the constructor's arguments say; set b to zero."""
         initialise(self.weight_input, self.gates, self.input_init, 1.0, self.input_std)
-        initialise(
-            self.weight_recurrent, self.gates, self.recurrent_init, self.recurrent_scale, self.recurrent_std
-        )
+        self.draw_recurrent(self.weight_recurrent, self.gates)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+
+    def draw_recurrent(self, weight: Tensor, gates: int) -> None:
+        """Draw a recurrent matrix (gates·hidden, hidden) in place as the constructor's arguments say."""
+        options = self.recurrent_scale, self.recurrent_std, self.spectral_radius
+        initialise(weight, gates, self.recurrent_init, *options)
 
     def project(self, inputs: Tensor) -> Tensor:
         """Return W x_t + b of all steps, (…, gates·hidden)."""
         return F.linear(inputs, self.weight_input, self.bias)
+
+    def _longest(self, chrono: float | None) -> float | None:
+        """Return the option `chrono`, T_max of `draw_chrono_bias`, if it makes sense for this cell."""
+        if chrono is not None and (self.bias is None or not 2 <= chrono < math.inf):
+            raise ValueError(
+                f"{type(self).__name__}: chrono is {chrono} with bias {self.bias is not None}; it must be at "
+                "least 2 with bias True."
+            )
+        return chrono
 
     def extra_repr(self) -> str:
         """Return the sizes, for `print`."""

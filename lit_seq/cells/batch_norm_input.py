@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lit_seq.cells.activation import Activation
 from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.batch_norm import BatchNorm
-from lit_seq.cells.elman import Activation, Elman
+from lit_seq.cells.elman import Elman
 from lit_seq.cells.lstm import LSTM
 
 
@@ -59,7 +60,7 @@ class BatchNormInputLSTM(LSTM):
 
     def __init__(self, input_size: int, hidden_size: int, **options: Any) -> None:
         super().__init__(input_size, hidden_size, **options)
-        self.norm = BatchNorm(4 * hidden_size, 1.0)
+        self.norm = BatchNorm(self.gates * hidden_size, 1.0)
 
     def project(self, inputs: Tensor) -> Tensor:
         """Return BN(W x_t) + b of all steps, (…, 4·hidden)."""

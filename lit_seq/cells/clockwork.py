@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from lit_seq.cells.affine import AffineCell
-from lit_seq.cells.initialisation import initialise
+from lit_seq.cells.initialisation import initialise, set_spectral_radius
 
 
 class ClockworkState(NamedTuple):
@@ -77,6 +77,9 @@ class Clockwork(AffineCell[ClockworkState]):
         super().reset_parameters()
         whole = self.get_parameter("parametrizations.weight_recurrent.original")
         initialise(whole, 1, self.recurrent_init, self.recurrent_scale, self.recurrent_std)
+        if self.spectral_radius is not None:
+            with torch.no_grad():
+                set_spectral_radius(whole.copy_(self.weight_recurrent), self.spectral_radius)
 
     def initial_state(self, batch: int) -> ClockworkState:
         """Return h = 0 and t = 0."""

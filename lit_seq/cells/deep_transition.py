@@ -5,9 +5,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lit_seq.cells.activation import Activation, activate, checked
 from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.cell import HiddenState
-from lit_seq.cells.elman import Activation, activate
 from lit_seq.cells.initialisation import initialise
 
 
@@ -67,7 +67,7 @@ class DeepTransition(AffineCell[HiddenState]):
             if number < minimum:
                 why = ", as a shortcut passes the last layer by" if name[0] == "t" and shortcut else ""
                 raise ValueError(f"DeepTransition: {name} is {number}; it must be at least {minimum}{why}.")
-        self.activation: Activation = activation
+        self.activation = checked(type(self).__name__, activation)
 
         def layers(number: int) -> nn.ModuleList:
             return nn.ModuleList(
@@ -88,8 +88,7 @@ class DeepTransition(AffineCell[HiddenState]):
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
         if self.shortcut is not None:
-            weight = self.shortcut.weight
-            initialise(weight, 1, self.recurrent_init, self.recurrent_scale, self.recurrent_std)
+            self.draw_recurrent(self.shortcut.weight, 1)
 
     def project(self, inputs: Tensor) -> Tensor:
         """Return a_t of all steps, (…, hidden)."""

@@ -1,19 +1,17 @@
 """The simple recurrent network."""
 
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lit_seq.cells.activation import Activation, activate, checked
 from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.cell import HiddenState
 
-Activation = Literal["tanh", "relu", "sigmoid", "linear"]
-
 
 class Elman(AffineCell[HiddenState]):
-    """Elman's simple recurrent network (Elman 1990, Cognitive Science 14).
+    """Elman's simple recurrent network, the yardstick, with any elementwise φ (Elman 1990).
 
         h_t = φ(W x_t + b + U h_{t-1})
 
@@ -22,8 +20,12 @@ class Elman(AffineCell[HiddenState]):
     Args:
         input_size: features of an input.
         hidden_size: features of the hidden state.
-        activation: φ.
+        activation: φ: "linear", or a function of `torch` or `torch.nn.functional` from one number to one,
+            such as "tanh", "relu", "sigmoid", "leaky_relu", "elu" or "softplus".
         initialisation: see `AffineCell`.
+
+    Raises:
+        ValueError: φ is no such function.
     """
 
     state_type = HiddenState
@@ -33,22 +35,9 @@ class Elman(AffineCell[HiddenState]):
         self, input_size: int, hidden_size: int, activation: Activation = "tanh", **initialisation: Any
     ) -> None:
         super().__init__(input_size, hidden_size, **initialisation)
-        self.activation: Activation = activation
+        self.activation = checked(type(self).__name__, activation)
         self.reset_parameters()
 
     def step(self, projected: Tensor, state: HiddenState) -> HiddenState:
         """Apply the equation above."""
         return HiddenState(activate(projected + F.linear(state.h, self.weight_recurrent), self.activation))
-
-
-def activate(x: Tensor, activation: Activation) -> Tensor:
-    """Return φ(x)."""
-    match activation:
-        case "tanh":
-            return torch.tanh(x)
-        case "relu":
-            return torch.relu(x)
-        case "sigmoid":
-            return torch.sigmoid(x)
-        case "linear":
-            return x

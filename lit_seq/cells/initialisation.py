@@ -1,4 +1,4 @@
-"""Initial values of a cell's matrices, each gate's block drawn as a matrix of its own."""
+"""Initial values of a cell's parameters, each gate's block drawn as a matrix of its own."""
 
 from typing import Literal
 
@@ -9,7 +9,14 @@ Initialisation = Literal["glorot", "he", "orthogonal", "identity", "normal", "un
 
 
 @torch.no_grad()
-def initialise(weight: Tensor, gates: int, kind: Initialisation, scale: float, std: float) -> None:
+def initialise(
+    weight: Tensor,
+    gates: int,
+    kind: Initialisation,
+    scale: float,
+    std: float,
+    spectral_radius: float | None = None,
+) -> None:
     """Fill `weight` in place from torch's global generator.
 
     A matrix of (gates·hidden, inputs) holds one matrix a gate. Drawn as a whole it would be orthogonal, or
@@ -23,6 +30,7 @@ def initialise(weight: Tensor, gates: int, kind: Initialisation, scale: float, s
             Jaitly & Hinton 2015; "normal": N(0, `std`²); "uniform": U(±1/√hidden), as `torch.nn.RNN`.
         scale: factor on the result.
         std: standard deviation of "normal".
+        spectral_radius: of each block in the end; None leaves it as drawn.
     """
     hidden = weight.shape[0] // gates
     for block in weight.chunk(gates):
@@ -40,3 +48,32 @@ def initialise(weight: Tensor, gates: int, kind: Initialisation, scale: float, s
             case "uniform":
                 nn.init.uniform_(block, -(hidden**-0.5), hidden**-0.5)
         block.mul_(scale)
+        if spectral_radius is not None:
+            set_spectral_radius(block, spectral_radius)
+
+
+@torch.no_grad()
+def set_spectral_radius(matrix: Tensor, radius: float) -> None:
+    """Scale a square matrix in place so that its largest eigenvalue has the modulus `radius`.
+
+    Raises:
+        ValueError: all eigenvalues are zero.
+    """
+    found = torch.linalg.eigvals(matrix.double()).abs().max().item()
+    if found == 0:
+        raise ValueError("a matrix whose eigenvalues are all zero has no spectral radius to scale.")
+    matrix.mul_(radius / found)
+
+
+@torch.no_grad()
+def draw_chrono_bias(bias: Tensor, longest: float) -> None:
+    """Fill with log U(1, T_max - 1) the bias b of the gate σ that keeps a memory.
+
+    Then the units' time constants 1 / (1 - σ(b)) = 1 + e^b are spread evenly from 2 to T_max (Tallec &
+    Ollivier 2018, arXiv:1804.11188, eq. 16).
+
+    Args:
+        bias: (hidden,), filled in place from torch's global generator.
+        longest: T_max, the longest dependency in steps, at least 2.
+    """
+    bias.uniform_(1.0, longest - 1.0).log_()

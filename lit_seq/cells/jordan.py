@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lit_seq.cells.activation import Activation, activate, checked
 from lit_seq.cells.cell import Cell, HiddenState
-from lit_seq.cells.elman import Activation, activate
 from lit_seq.cells.initialisation import Initialisation, initialise
 
 
@@ -44,7 +44,7 @@ class Jordan(Cell[HiddenState]):
         input_std: float = 0.1,
     ) -> None:
         super().__init__(input_size, hidden_size)
-        self.activation: Activation = activation
+        self.activation = checked(type(self).__name__, activation)
         self.input_init: Initialisation = input_init
         self.input_std = input_std
         self.weight_input = nn.Parameter(torch.empty(hidden_size, input_size))

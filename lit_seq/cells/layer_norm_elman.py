@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lit_seq.cells.activation import Activation, activate, checked
 from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.cell import HiddenState
-from lit_seq.cells.elman import Activation, activate
 
 
 class LayerNormElman(AffineCell[HiddenState]):
@@ -43,7 +43,7 @@ class LayerNormElman(AffineCell[HiddenState]):
         super().__init__(input_size, hidden_size, **initialisation)
         if hidden_size == 1:
             raise ValueError("LayerNormElman: hidden_size is 1; it must be at least 2, as LN makes 0 of 1.")
-        self.activation: Activation = activation
+        self.activation = checked(type(self).__name__, activation)
         self.gain = nn.Parameter(torch.empty(hidden_size))
         self.reset_parameters()
 

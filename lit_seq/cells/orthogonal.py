@@ -9,8 +9,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import orthogonal
 
+from lit_seq.cells.activation import Activation
 from lit_seq.cells.cell import HiddenState
-from lit_seq.cells.elman import Activation, Elman
+from lit_seq.cells.elman import Elman
 from lit_seq.cells.initialisation import Initialisation
 
 OrthogonalMap = Literal["cayley", "matrix_exp"]

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lit_seq.cells.activation import Activation, activate, checked
 from lit_seq.cells.affine import AffineCell
-from lit_seq.cells.elman import Activation, activate
-from lit_seq.cells.initialisation import initialise
 
 
 class SkipState(NamedTuple):
@@ -64,15 +63,14 @@ class Skip(AffineCell[SkipState]):
         if not delays or delays[0] < 1 or list(delays) != sorted(set(delays)):
             raise ValueError(f"Skip: delays is {list(delays)}; they must rise, from at least 1.")
         self.delays = tuple(delays)
-        self.activation: Activation = activation
+        self.activation = checked(type(self).__name__, activation)
         self.weight_recurrent = nn.Parameter(torch.empty(hidden_size, len(delays) * hidden_size))
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw W and each U_d as the constructor's arguments say; set b to zero."""
-        super().reset_parameters()
-        for block in self.weight_recurrent.chunk(len(self.delays), 1):
-            initialise(block, 1, self.recurrent_init, self.recurrent_scale, self.recurrent_std)
+    def draw_recurrent(self, weight: Tensor, gates: int) -> None:
+        """Draw each U_d in place as the constructor's arguments say."""
+        for block in weight.chunk(len(self.delays), 1):
+            super().draw_recurrent(block, gates)
 
     def initial_state(self, batch: int) -> SkipState:
         """Return zeros for all the past."""

@@ -10,16 +10,19 @@ from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.gru import GRU
+from lit_seq.cells.leaky import Leaky
 from lit_seq.cells.lstm import LSTM
 from lit_seq.cells.min_gru import MinGRU
 from lit_seq.cells.skip import Skip
-from lit_seq.scan import elman, gru, in_turn, library, lstm, min_gru, native, reference, skip
+from lit_seq.scan import elman, gru, in_turn, leaky, library, lstm, min_gru, native, reference, skip
+from lit_seq.scan.activations import ACTIVATIONS
 
 Run = Callable[..., tuple[Tensor, Any]]
 
 OPERATORS: dict[Callable[..., Any] | None, Run] = {
     Elman.step: elman.run,
     GRU.step: gru.run,
+    Leaky.step: leaky.run,
     LSTM.step: lstm.run,
     MinGRU.step: min_gru.run,
     Skip.step: skip.run,
@@ -29,6 +32,7 @@ OPERATORS: dict[Callable[..., Any] | None, Run] = {
 NATIVE: dict[Callable[..., Any] | None, Run] = {
     Elman.step: native.elman.run,
     GRU.step: native.gru.run,
+    Leaky.step: native.leaky.run,
     LSTM.step: native.lstm.run,
     Skip.step: skip.run_native,
 }
@@ -59,8 +63,12 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
     transforms = _transforms()
     if transforms not in ([], [torch._C._functorch.TransformType.Vmap]):
         return _loop("torch.func transforms, one vmap apart, need plain operations")
-    if lengths is not None and isinstance(cell, Elman | Skip) and cell.activation == "linear":
-        return _loop("a linear recurrence may overflow in the padding")
+    if isinstance(cell, Elman | Leaky | Skip):
+        phi = ACTIVATIONS.get(cell.activation)
+        if phi is None:
+            return _loop(f"the operators have no {cell.activation}")
+        if lengths is not None and phi.closed is None:
+            return _loop(f"a {cell.activation} recurrence may overflow in the padding")
     without = _without_native(cell)
     if without is None and not transforms and _better_by_onednn(cell, inputs):
         return Choice("library", library.run, "oneDNN is the faster for one float32 LSTM of this size")
@@ -88,12 +96,14 @@ def _without_native(cell: Cell[Any]) -> str | None:
         return "the native operators are for the CPU"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"the native operators are not for {weight.dtype}"
-    if isinstance(cell, Elman | Skip) and cell.activation not in ("tanh", "relu"):
+    if isinstance(cell, Elman | Leaky | Skip) and cell.activation not in ("tanh", "relu"):
         return f"the native operators have no {cell.activation}"
     if isinstance(cell, Skip) and len(cell.delays) > 1:
         return "the native operators have edges of one length"
     if isinstance(cell, LSTM) and cell.weight_peephole is not None:
         return "the native operators have no peepholes"
+    if isinstance(cell, GRU) and cell.reset == "before":
+        return "the native operators have no reset before the product"
     why = native.unavailable()
     return None if why is None else f"no native operators: {why}"
 

@@ -1,6 +1,5 @@
 """Elman's recurrence as one operator."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,25 +7,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_seq.cells.cell import HiddenState
-from lit_seq.cells.elman import Activation, Elman
-from lit_seq.scan.operator import (
-    apply_stacked,
-    multiply_add,
-    of_or_zero,
-    recurrent_gradient,
-    sigmoid_backward,
-    steps,
-    tanh_,
-    tanh_backward,
-)
+from lit_seq.cells.elman import Elman
+from lit_seq.scan.activations import ACTIVATIONS, close
+from lit_seq.scan.operator import apply_stacked, multiply_add, of_or_zero, recurrent_gradient, steps
 
 
 def run(cell: Elman, inputs: Tensor, state: HiddenState, valid: Tensor | None) -> tuple[Tensor, HiddenState]:
     """Scan from the first step to the last; `valid` (time, batch, 1) is False at the padding behind it."""
-    projected = cell.project_padded(inputs, valid)
-    if valid is not None:
-        # ReLU could overflow on the way through the padding, and 0 · ∞ spoil the gradient.
-        projected = torch.where(valid, projected, -torch.inf if cell.activation == "relu" else 0.0)
+    projected = close(cell.project_padded(inputs, valid), valid, cell.activation)
     outputs, h = _ElmanOperator.apply(projected, cell.weight_recurrent, state.h, cell.activation)
     return outputs, HiddenState(h)
 
@@ -38,10 +26,8 @@ class _ElmanOperator(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        projected: Tensor, weight: Tensor, h: Tensor, activation: Activation
-    ) -> tuple[Tensor, Tensor]:
-        fused, transposed, phi_ = multiply_add(weight), weight.mT, ACTIVATIONS[activation][0]
+    def forward(projected: Tensor, weight: Tensor, h: Tensor, activation: str) -> tuple[Tensor, Tensor]:
+        fused, transposed, phi_ = multiply_add(weight), weight.mT, ACTIVATIONS[activation].in_place
         outputs = projected.new_empty(projected.shape)
         for x, y in zip(steps(projected), steps(outputs), strict=True):
             h = phi_(fused(x, h, transposed, out=y))
@@ -57,7 +43,7 @@ class _ElmanOperator(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor | None, grad_h: Tensor | None) -> tuple[Tensor | None, ...]:
         weight, h_0, outputs = ctx.saved_tensors
-        fused, phi_backward = multiply_add(weight), ACTIVATIONS[ctx.activation][1]
+        fused, phi_backward = multiply_add(weight), ACTIVATIONS[ctx.activation].backward
         deltas, dh = outputs.new_empty(outputs.shape), of_or_zero(grad_h, h_0).clone()
         grad_outputs = of_or_zero(grad_outputs, outputs)
         for dy, y, delta in zip(*(reversed(steps(x)) for x in (grad_outputs, outputs, deltas)), strict=True):
@@ -68,20 +54,3 @@ class _ElmanOperator(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
         return apply_stacked(_ElmanOperator, info.batch_size, in_dims, arguments)
-
-
-def _relu_backward(gradient: Tensor, output: Tensor, grad_input: Tensor) -> Tensor:
-    return torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=grad_input)
-
-
-def _linear_backward(gradient: Tensor, output: Tensor, grad_input: Tensor) -> Tensor:
-    return grad_input.copy_(gradient)
-
-
-ACTIVATIONS: dict[Activation, tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]] = {
-    "tanh": (tanh_, tanh_backward),
-    "relu": (torch.relu_, _relu_backward),
-    "sigmoid": (torch.sigmoid_, sigmoid_backward),
-    "linear": (lambda x: x, _linear_backward),
-}
-"""φ in place, and (gradient, φ(x), grad_input=…) ↦ gradient ⊙ φ'(x)."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_seq.cells.lstm import LSTM, LSTMState
-from lit_seq.scan.library import close
+from lit_seq.scan.library import arguments
 
 
 def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> tuple[Tensor, LSTMState]:
@@ -22,9 +22,9 @@ def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> t
         state: state before the first step.
         valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
     """
-    inputs, weight_input = close(cell, inputs, valid)
-    biases = [] if cell.bias is None else [cell.bias, torch.zeros_like(cell.bias)]
-    tensors = inputs, *state, weight_input, cell.weight_recurrent, *biases
+    inputs, weight_input, bias, weight = arguments(cell, inputs, valid)
+    biases = [] if bias is None else [bias, torch.zeros_like(bias)]
+    tensors = inputs, *state, weight_input, weight, *biases
     # Without a mapped argument the rule for vmap is not asked.
     mapped = any(map(torch._C._functorch.is_batchedtensor, tensors))
     outputs, h, c = (_Mapped.apply if mapped else _lstm)(*tensors)

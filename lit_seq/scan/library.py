@@ -10,8 +10,10 @@ from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.gru import GRU
+from lit_seq.cells.leaky import Leaky
 from lit_seq.cells.lstm import LSTM, LSTMState
 from lit_seq.cells.skip import Skip
+from lit_seq.scan.lstm import uncouple
 
 # cuDNN warns that it must copy weights that are separate parameters into one block each time: let it.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
@@ -19,15 +21,18 @@ warnings.filterwarnings("ignore", message="RNN module weights are not part of si
 _CLOSED = 1e30
 """A gate's input that outweighs all others, and is finite, so that 0 times it is 0."""
 
+Arguments = tuple[Tensor, Tensor, Tensor | None, Tensor]
+"""x (time, batch, input), W (gates·hidden, input), b (gates·hidden,) or None, U (gates·hidden, hidden)."""
+
 
 def reason(cell: Cell[Any], inputs: Tensor) -> str | None:
     """Return why torch's kernel is the one to use for a single trial, or None where it is not."""
-    if not isinstance(cell, Elman | GRU | LSTM) or type(cell).project is not AffineCell.project:
-        return None
-    if isinstance(cell, LSTM) and cell.weight_peephole is not None:
-        return None
-    if isinstance(cell, Elman) and cell.activation not in ("tanh", "relu"):
-        return None
+    match cell:
+        case Elman(activation="tanh" | "relu") | LSTM(weight_peephole=None) | GRU(reset="after"):
+            if type(cell).project is not AffineCell.project:
+                return None
+        case _:
+            return None
     if inputs.device.type == "cuda" and torch.backends.cudnn.is_available():
         return "cuDNN is the fastest for a single trial on a GPU"
     if isinstance(cell, LSTM) and cell.weight_recurrent.dtype == torch.float32 and _onednn(inputs):
@@ -48,14 +53,12 @@ def run(cell: AffineCell[Any], inputs: Tensor, state: Any, valid: Tensor | None)
         state: state before the first step.
         valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
     """
-    inputs, weight_input = close(cell, inputs, valid)
-    weights: list[Tensor] = [weight_input, cell.weight_recurrent]
-    if cell.bias is not None:
-        weights += [cell.bias, torch.zeros_like(cell.bias)]
+    inputs, weight_input, bias, weight = arguments(cell, inputs, valid)
+    weights = [weight_input, weight, *([] if bias is None else [bias, torch.zeros_like(bias)])]
     # cuDNN refuses an expanded state, such as a learned one.
     before = tuple(part.unsqueeze(0).contiguous() for part in state)
     # layers, dropout, training, bidirectional, batch first; a backward pass needs the form for training.
-    options = (cell.bias is not None, 1, 0.0, torch.is_grad_enabled(), False, False)
+    options = (bias is not None, 1, 0.0, torch.is_grad_enabled(), False, False)
     match cell:
         case LSTM():
             outputs, h, c = torch.lstm(inputs, before, weights, *options)
@@ -69,20 +72,34 @@ def run(cell: AffineCell[Any], inputs: Tensor, state: Any, valid: Tensor | None)
     return outputs, cell.state_type(h.squeeze(0))
 
 
-def close(cell: AffineCell[Any], inputs: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return inputs and W, where it is needed with one more input, 1 at padding, that closes the gates there.
+def arguments(cell: AffineCell[Any], inputs: Tensor, valid: Tensor | None) -> Arguments:
+    """Return what a kernel takes for a cell: inputs, and W, b and U of an ordinary LSTM where it is coupled.
 
-    An LSTM keeps c, by i = 0 and f = 1, and a ReLU, which might overflow, has h = 0.
+    Where there is padding, W and the inputs have one more column, 1 at padding, that closes the gates there:
+    an LSTM keeps c, by i = 0 and f = 1, and a ReLU, which might overflow, is 0.
     """
-    if valid is None:
-        return inputs, cell.weight_input
+    weight_input: Tensor = cell.weight_input
+    weight: Tensor = cell.weight_recurrent
+    bias: Tensor | None = cell.bias
+    if valid is not None and (closing := _closing(cell)) is not None:
+        weight_input = torch.cat([weight_input, closing.flatten().unsqueeze(1)], 1)
+        inputs = torch.cat([inputs, (~valid).to(inputs.dtype)], -1)
+    if isinstance(cell, LSTM) and cell.coupled:
+        weight_input, weight = uncouple(weight_input, 3), uncouple(weight, 3)
+        bias = None if bias is None else uncouple(bias, 3)
+    return inputs, weight_input, bias, weight
+
+
+def _closing(cell: AffineCell[Any]) -> Tensor | None:
+    """Return what to add to the gates at padding, (gates, hidden); None where padding does no harm."""
     by_gate = cell.weight_input.new_zeros(cell.gates, cell.hidden_size)
     match cell:
+        case LSTM(coupled=True):
+            by_gate[0] = _CLOSED
         case LSTM():
             by_gate[0], by_gate[1] = -_CLOSED, _CLOSED
-        case Elman(activation="relu") | Skip(activation="relu"):
+        case Elman(activation="relu") | Leaky(activation="relu") | Skip(activation="relu"):
             by_gate[0] = -_CLOSED
         case _:
-            return inputs, cell.weight_input
-    closing = by_gate.flatten().unsqueeze(1)
-    return torch.cat([inputs, (~valid).to(inputs.dtype)], -1), torch.cat([cell.weight_input, closing], 1)
+            return None
+    return by_gate

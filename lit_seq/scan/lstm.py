@@ -22,14 +22,26 @@ from lit_seq.scan.operator import (
 def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> tuple[Tensor, LSTMState]:
     """Scan from the first step to the last, in padding keeping c as it is by i = 0 and f = 1."""
     projected = cell.project_padded(inputs, valid)
+    weight: Tensor = cell.weight_recurrent
+    peepholes: Tensor | None = cell.weight_peephole
+    if cell.coupled:
+        projected, weight = uncouple(projected, 3, -1), uncouple(weight, 3)
+        peepholes = None if peepholes is None else uncouple(peepholes, 2)
     if valid is not None:
         closed = projected.new_zeros(4, cell.hidden_size)
         closed[0], closed[1] = -torch.inf, torch.inf
         projected = torch.where(valid, projected, closed.flatten())
-    outputs, h, c, *_ = _LSTMOperator.apply(
-        projected, cell.weight_recurrent, cell.weight_peephole, state.h, state.c
-    )
+    outputs, h, c, *_ = _LSTMOperator.apply(projected, weight, peepholes, state.h, state.c)
     return outputs, LSTMState(h, c)
+
+
+def uncouple(blocks: Tensor, gates: int, dim: int = 0) -> Tensor:
+    """Return the blocks of a coupled LSTM as those of an LSTM that does the same.
+
+    As 1 - σ(x) = σ(-x), its input gate has the forget gate's block with the other sign, and stands first.
+    """
+    f = blocks.narrow(dim, 0, blocks.shape[dim] // gates)
+    return torch.cat([-f, blocks], dim)
 
 
 class _LSTMOperator(torch.autograd.Function):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lit_seq.cells.activation import activate
 from lit_seq.cells.cell import HiddenState
-from lit_seq.cells.elman import activate
 from lit_seq.cells.skip import Skip, SkipState
 from lit_seq.scan import elman, native
 

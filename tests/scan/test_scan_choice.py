@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lit_seq.cells import GRU, LSTM, Cell, Elman, HiddenState
+from lit_seq.cells import GRU, LSTM, Cell, Elman, HiddenState, Leaky
 from lit_seq.scan import implementation, native, scan
 
-CELLS = [Elman, LSTM, GRU]
+CELLS = [Elman, LSTM, GRU, Leaky]
 
 
 class Halved(GRU):
@@ -62,6 +62,11 @@ class Counter(Cell[HiddenState]):
         (GRU(3, 4), torch.float32, "fused"),
         (Elman(3, 4), torch.float32, "fused"),
         (Elman(3, 4, "sigmoid"), torch.float32, "fused"),
+        (Elman(3, 4, "softsign"), torch.float32, "loop"),
+        (LSTM(3, 4, coupled=True), torch.float32, "library"),
+        (GRU(3, 4, "before"), torch.float32, "fused"),
+        (Leaky(3, 4), torch.float32, "fused"),
+        (Leaky(3, 4, activation="gelu"), torch.float32, "loop"),
         (Shifted(3, 4), torch.float32, "fused"),
         (Halved(3, 4), torch.float32, "loop"),
         (Squared(3, 4), torch.float32, "loop"),
@@ -91,8 +96,16 @@ def test_choice_on_the_cpu_without_native_operators(
         (GRU(3, 4), "native"),
         (Elman(3, 4), "native"),
         (Elman(3, 4, "relu"), "native"),
+        (Elman(3, 4, "relu", recurrent_init="identity"), "native"),
+        (LSTM(3, 16, coupled=True, chrono=20), "native"),
+        (Leaky(3, 4, [0.5, 0.1]), "native"),
+        (Leaky(3, 4, activation="relu", learned=True), "native"),
         (Elman(3, 4, "sigmoid"), "fused"),
+        (Elman(3, 4, "softsign"), "loop"),
+        (Leaky(3, 4, activation="softplus"), "fused"),
         (LSTM(3, 16, peepholes=True), "fused"),
+        (LSTM(3, 16, peepholes=True, coupled=True), "fused"),
+        (GRU(3, 4, "before"), "fused"),
         (Shifted(3, 16), "fused"),
         (Halved(3, 4), "loop"),
         (Squared(3, 4), "loop"),
@@ -125,8 +138,10 @@ def test_a_lone_lstm_goes_where_it_is_faster(
     assert packed[0].name == "native"
 
 
-def test_a_linear_recurrence_with_padding_takes_the_loop() -> None:
-    cell, inputs = Elman(3, 4, "linear"), torch.zeros(5, 2, 3)
+@pytest.mark.parametrize("kind", [Elman, Leaky])
+@pytest.mark.parametrize("activation", ["linear", "leaky_relu"])
+def test_a_growing_recurrence_with_padding_takes_the_loop(kind: type[Cell[Any]], activation: str) -> None:
+    cell, inputs = kind(3, 4, activation=activation), torch.zeros(5, 2, 3)
     assert implementation(cell, inputs).name == "fused"
     assert implementation(cell, inputs, torch.tensor([5, 1])).name == "loop"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_seq.cells import GRU, LSTM, Cell, Elman
+from lit_seq.cells import GRU, LSTM, Cell, Elman, Leaky
 from lit_seq.scan import Choice, interface, library, native, reference, scan
 from lit_seq.scan.choice import NATIVE, OPERATORS
 
@@ -17,12 +17,25 @@ CELLS = {
     "relu": (Elman, {"activation": "relu", "recurrent_init": "identity"}),
     "sigmoid": (Elman, {"activation": "sigmoid"}),
     "linear": (Elman, {"activation": "linear"}),
+    "leaky_relu": (Elman, {"activation": "leaky_relu"}),
+    "elu": (Elman, {"activation": "elu"}),
+    "softplus": (Elman, {"activation": "softplus"}),
+    "leaky": (Leaky, {"leak": 0.3}),
+    "leaky, learned": (Leaky, {"leak": [0.9, 0.1], "learned": True}),
+    "leaky with relu": (Leaky, {"leak": 0.6, "learned": True, "activation": "relu"}),
+    "leaky with elu": (Leaky, {"leak": 0.6, "learned": True, "activation": "elu"}),
+    "leaky, linear": (Leaky, {"leak": 0.6, "activation": "linear"}),
     "lstm": (LSTM, {}),
     "peepholes": (LSTM, {"peepholes": True}),
+    "coupled": (LSTM, {"coupled": True}),
+    "coupled peepholes": (LSTM, {"coupled": True, "peepholes": True}),
     "gru": (GRU, {}),
+    "reset before": (GRU, {"reset": "before"}),
     "tanh without bias": (Elman, {"bias": False}),
     "lstm without bias": (LSTM, {"bias": False}),
     "gru without bias": (GRU, {"bias": False}),
+    "coupled without bias": (LSTM, {"coupled": True, "bias": False}),
+    "leaky without bias": (Leaky, {"bias": False}),
 }
 TWINS = {
     "tanh": lambda: nn.RNN(INPUT, HIDDEN),
@@ -30,12 +43,24 @@ TWINS = {
     "lstm": lambda: nn.LSTM(INPUT, HIDDEN),
     "gru": lambda: nn.GRU(INPUT, HIDDEN),
 }
-STANDARD = [name for name in CELLS if name not in ("sigmoid", "linear", "peepholes")]
+UNBOUNDED = ("linear", "leaky_relu", "leaky, linear")
+"""With padding they go to the loop itself."""
+FUSED = (
+    *UNBOUNDED,
+    "sigmoid",
+    "elu",
+    "softplus",
+    "leaky with elu",
+    "peepholes",
+    "coupled peepholes",
+    "reset before",
+)
+STANDARD = [name for name in CELLS if name not in FUSED]
 compiled = pytest.mark.skipif(native.unavailable() is not None, reason=f"{native.unavailable()}")
 NATIVE_PATH = pytest.param("native", marks=compiled)
 PATHS = [
     *((name, "fused") for name in CELLS),
-    *((name, "library") for name in STANDARD),
+    *((name, "library") for name in STANDARD if CELLS[name][0] is not Leaky),
     *(pytest.param(name, "native", marks=compiled) for name in STANDARD),
 ]
 
@@ -109,7 +134,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 def test_paths_equal_the_loop(
     monkeypatch: pytest.MonkeyPatch, name: str, path: str, padded: bool, reverse: bool, time: int, batch: int
 ) -> None:
-    if name == "linear" and padded:
+    if name in UNBOUNDED and padded:
         pytest.skip("goes to the loop itself")
     cell, inputs = build(name), torch.randn(time, batch, INPUT)
     state = random_state(cell, batch)
@@ -283,7 +308,7 @@ def test_onednn_equals_the_loop(
 def test_paths_equal_the_loop_on_the_gpu(
     monkeypatch: pytest.MonkeyPatch, name: str, path: str, padded: bool, reverse: bool, dtype: torch.dtype
 ) -> None:
-    if name == "linear" and padded:
+    if name in UNBOUNDED and padded:
         pytest.skip("goes to the loop itself")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from lit_seq.cells import GRU, LSTM, Cell, Elman
+from lit_seq.cells import GRU, LSTM, Cell, Elman, Leaky
 from lit_seq.scan import implementation, interface, native, reference, scan
 from lit_seq.scan.choice import NATIVE, Choice
 from lit_seq.scan.native import call
@@ -24,6 +24,9 @@ CELLS = {
     "relu": lambda i, h: Elman(i, h, "relu", recurrent_scale=0.5),
     "lstm": lambda i, h: LSTM(i, h),
     "gru": lambda i, h: GRU(i, h),
+    "coupled": lambda i, h: LSTM(i, h, coupled=True),
+    "leaky": lambda i, h: Leaky(i, h, 0.3, learned=True),
+    "leaky relu": lambda i, h: Leaky(i, h, 0.3, activation="relu", recurrent_scale=0.5),
 }
 
 REPORT = """

@@ -7,17 +7,24 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from lit_seq.cells import GRU, LSTM, Cell, Elman
+from lit_seq.cells import GRU, LSTM, Cell, Elman, Leaky
 from lit_seq.scan import implementation, native, scan
 
 CELLS = {
     "tanh": lambda: Elman(3, 5),
     "relu": lambda: Elman(3, 5, "relu"),
     "sigmoid": lambda: Elman(3, 5, "sigmoid", bias=False),
+    "softsign": lambda: Elman(3, 5, "softsign"),
+    "leaky": lambda: Leaky(3, 5, [0.7, 0.1]),
+    "leaky, learned": lambda: Leaky(3, 5, learned=True, activation="relu"),
     "lstm": lambda: LSTM(3, 5),
     "peepholes": lambda: LSTM(3, 5, peepholes=True),
+    "coupled": lambda: LSTM(3, 5, coupled=True),
+    "coupled peepholes": lambda: LSTM(3, 5, coupled=True, peepholes=True),
     "gru": lambda: GRU(3, 5),
+    "reset before": lambda: GRU(3, 5, "before"),
 }
+FUSED = ("sigmoid", "peepholes", "coupled peepholes", "reset before")
 
 
 class Scanned(nn.Module):
@@ -84,7 +91,7 @@ def test_stacked_trials_equal_trials_alone(
 
     def together(values: dict[str, Tensor], x: Tensor, parts: Any, lengths: Any) -> Tensor:
         choice = implementation(models[0].cell, x, lengths)
-        assert choice.name == ("fused" if name in ("sigmoid", "peepholes") else path)
+        assert choice.name == ("loop" if name == "softsign" else "fused" if name in FUSED else path)
         return weighed(functional_call(models[0], values, (x, state_of(parts), lengths, reverse)))
 
     leaves = [inputs, *(p for p in parts if p is not None)]

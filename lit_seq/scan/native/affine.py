@@ -1,4 +1,4 @@
-"""What the operators share on Python's side: arguments and gradients of gates that are affine."""
+"""What the operators share on Python's side: calls for gates that are affine."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,19 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_seq.cells.affine import AffineCell
-from lit_seq.scan.library import close
+from lit_seq.scan.library import Arguments
 from lit_seq.scan.native.call import call
 from lit_seq.scan.operator import of_or_zero
-
-Arguments = tuple[Tensor, Tensor, Tensor | None, Tensor]
-"""x (time, batch, input), W (gates·hidden, input), b (gates·hidden,) or None, U (gates·hidden, hidden)."""
-
-
-def arguments(cell: AffineCell[Any], inputs: Tensor, valid: Tensor | None) -> Arguments:
-    """Return a cell's arguments, its gates closed where `valid` (time, batch, 1) is False."""
-    inputs, weight_input = close(cell, inputs, valid)
-    return inputs, weight_input, cell.bias, cell.weight_recurrent
 
 
 def run_forward(name: str, given: Arguments, h_0: Tensor, outputs: Tensor, *kept: Tensor) -> None:
@@ -35,7 +25,7 @@ def run_backward(
     grad_outputs: Tensor | None,
     grad_h: Tensor | None,
     needs_inputs: bool,
-    *carried: Tensor,
+    *carried: Tensor | None,
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of x, W, b, U and h_0.
 
@@ -48,7 +38,8 @@ def run_backward(
         grad_outputs: gradient of the outputs; None where nothing depends on them.
         grad_h: of the last h, likewise.
         needs_inputs: whether anybody asks for the gradient of x.
-        carried: gradients of the other parts of the last state, which become those of the first.
+        carried: what else the C++ structure has: gradients of the other parts of the last state, which
+            become those of the first, and what is filled besides.
     """
     x, weight_input, bias, weight = given
     grad_x = x.new_empty(x.shape) if needs_inputs else None

@@ -1,18 +1,8 @@
 // The equation of `lit_seq.cells.Elman` with tanh and with ReLU.
+#include "phi.h"
 #include "recurrence.h"
 
 namespace {
-
-struct Tanh {
-  template <class T> static INLINE Vector<T> value(Vector<T> x) { return hyperbolic_tangent<T>(x); }
-  template <class T> static INLINE Vector<T> gradient(Vector<T> d, Vector<T> y) { return d * (T(1) - y * y); }
-};
-
-// NaN passes both ways, as in torch.
-struct Relu {
-  template <class T> static INLINE Vector<T> value(Vector<T> x) { return x <= T(0) ? Vector<T>{} : x; }
-  template <class T> static INLINE Vector<T> gradient(Vector<T> d, Vector<T> y) { return y <= T(0) ? Vector<T>{} : d; }
-};
 
 template <class Phi, class T> struct Elman {
   static constexpr int kGates = 1, kSums = 1, kAhead = 0, kFirst = 0;

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_seq.cells.cell import HiddenState
-from lit_seq.cells.elman import Activation, Elman
-from lit_seq.scan.native.affine import arguments, run_backward, run_forward
+from lit_seq.cells.elman import Elman
+from lit_seq.scan.library import arguments
+from lit_seq.scan.native.affine import run_backward, run_forward
 from lit_seq.scan.operator import apply_stacked
 
 
@@ -31,7 +32,7 @@ class _ElmanOperator(torch.autograd.Function):
         bias: Tensor | None,
         weight: Tensor,
         h: Tensor,
-        activation: Activation,
+        activation: str,
     ) -> tuple[Tensor, Tensor]:
         outputs = x.new_empty(*x.shape[:-1], h.shape[-1])
         run_forward(f"elman_{activation}", (x, weight_input, bias, weight), h, outputs)

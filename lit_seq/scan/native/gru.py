@@ -8,7 +8,8 @@ from torch.autograd.function import once_differentiable
 
 from lit_seq.cells.cell import HiddenState
 from lit_seq.cells.gru import GRU
-from lit_seq.scan.native.affine import arguments, run_backward, run_forward
+from lit_seq.scan.library import arguments
+from lit_seq.scan.native.affine import run_backward, run_forward
 from lit_seq.scan.operator import apply_stacked
 
 

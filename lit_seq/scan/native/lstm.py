@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_seq.cells.lstm import LSTM, LSTMState
-from lit_seq.scan.native.affine import arguments, run_backward, run_forward
+from lit_seq.scan.library import arguments
+from lit_seq.scan.native.affine import run_backward, run_forward
 from lit_seq.scan.operator import apply_stacked, of_or_zero
 
 
