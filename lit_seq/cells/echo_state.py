@@ -2,19 +2,19 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from lit_seq.cells.cell import Cell, HiddenState
+from lit_seq.cells.cell import HiddenState
+from lit_seq.cells.leaky import Leaky, spread
 
 
-class EchoState(Cell[HiddenState]):
+class EchoState(Leaky):
     """Echo state reservoir: random, sparse and fixed; only what reads its echoes is trained.
 
-        h_t = (1 - α) h_{t-1} + α tanh(W x_t + U h_{t-1} + b)
+        h_t = (1 - a) ⊙ h_{t-1} + a ⊙ tanh(W x_t + U h_{t-1} + b)
 
     Jaeger 2001 (GMD report 148); leaky as in Lukoševičius 2012 (A practical guide to applying echo state
-    networks), eqs. 2 and 3. W, U, b and α are buffers, of which none is trained: by gradient the readout
-    learns alone (`ManyToMany`), or it is solved in closed form (`RidgeReadout`).
+    networks), eqs. 2 and 3. W, U, b and a are buffers, and not trained: the readout learns alone, by gradient
+    (`ManyToMany`) or in closed form (`RidgeReadout`).
 
     Each option holds exactly for the numbers drawn, not on average: ρ is the largest absolute eigenvalue of
     U as it is, round(`sparsity`·hidden²) of U's weights are zero, and the largest of |W| and of |b| are
@@ -24,7 +24,7 @@ class EchoState(Cell[HiddenState]):
         weight_input: W, (hidden, input), uniform.
         weight_recurrent: U, (hidden, hidden), uniform where it is not zero.
         bias: b, (hidden,), uniform.
-        leak: α, a scalar.
+        leak_rate: a, (hidden,).
 
     Args:
         input_size: features of an input.
@@ -33,19 +33,14 @@ class EchoState(Cell[HiddenState]):
         sparsity: part of U's weights that are zero, from 0 to below 1.
         input_scale: largest absolute weight of W; the larger, the less linear.
         bias_scale: largest absolute value of b.
-        leak: α, above 0 and at most 1; 1 has no leak, small is slow.
+        leak: a, above 0 and at most 1, one for all units or several as in `Leaky`; 1 has no leak, small is
+            slow.
 
     Raises:
         ValueError: an option is outside of its range, or with so many zeros U's eigenvalues are all 0.
     """
 
-    state_type = HiddenState
     values = ("spectral_radius", "sparsity", "input_scale", "bias_scale", "leak")
-
-    weight_input: Tensor
-    weight_recurrent: Tensor
-    bias: Tensor
-    leak: Tensor
 
     def __init__(
         self,
@@ -55,36 +50,36 @@ class EchoState(Cell[HiddenState]):
         sparsity: float = 0.9,
         input_scale: float = 0.5,
         bias_scale: float = 0.2,
-        leak: float = 1.0,
+        leak: float | list[float] = 1.0,
     ) -> None:
-        super().__init__(input_size, hidden_size)
         for name, value, allowed, fine in (
-            ("spectral_radius", spectral_radius, "above 0", spectral_radius > 0),
             ("sparsity", sparsity, "at least 0 and below 1", 0 <= sparsity < 1),
             ("input_scale", input_scale, "above 0", input_scale > 0),
             ("bias_scale", bias_scale, "at least 0", bias_scale >= 0),
-            ("leak", leak, "above 0 and at most 1", 0 < leak <= 1),
         ):
             if not fine:
                 raise ValueError(f"EchoState: {name} is {value}; it must be {allowed}.")
-        self.spectral_radius = spectral_radius
+        # Leaky's constructor ends by drawing the reservoir.
         self.sparsity = sparsity
         self.input_scale = input_scale
         self.bias_scale = bias_scale
-        self.register_buffer("weight_input", torch.empty(hidden_size, input_size))
-        self.register_buffer("weight_recurrent", torch.empty(hidden_size, hidden_size))
-        self.register_buffer("bias", torch.empty(hidden_size))
-        self.register_buffer("leak", torch.tensor(leak))
-        self.reset_parameters()
+        super().__init__(input_size, hidden_size, leak, spectral_radius=spectral_radius)
+        for name in ("weight_input", "weight_recurrent", "bias"):
+            drawn = getattr(self, name).detach()
+            delattr(self, name)
+            self.register_buffer(name, drawn)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw W, U and b as the constructor's arguments say."""
+        assert self.bias is not None
+        assert self.spectral_radius is not None
         self.weight_input.copy_(_uniform(self.weight_input.shape, self.input_scale))
-        self.weight_recurrent.copy_(self._recurrent())
+        self.weight_recurrent.copy_(self._recurrent(self.spectral_radius))
         self.bias.copy_(_uniform(self.bias.shape, self.bias_scale))
+        self.leak_rate.copy_(spread(self.leak, self.hidden_size))
 
-    def _recurrent(self) -> Tensor:
+    def _recurrent(self, radius: float) -> Tensor:
         size = self.hidden_size
         zeros = round(self.sparsity * size**2)
         # By chance a few weights may form no loop at all.
@@ -92,23 +87,14 @@ class EchoState(Cell[HiddenState]):
             weight = _uniform(torch.Size([size**2]), 1.0)
             weight[torch.randperm(size**2)[:zeros]] = 0.0
             weight = weight.reshape(size, size)
-            radius = torch.linalg.eigvals(weight).abs().max()
+            found = torch.linalg.eigvals(weight).abs().max()
             # Without a loop the matrix is triangular but for its order, and its eigenvalues are exactly 0.
-            if radius > 0:
-                return weight * (self.spectral_radius / radius)
+            if found > 0:
+                return weight * (radius / found)
         raise ValueError(
             f"EchoState: with a sparsity of {self.sparsity} the {size**2 - zeros} weights among {size} units"
             " form no loop, so that no factor gives them a spectral radius; it must be lower."
         )
-
-    def project(self, inputs: Tensor) -> Tensor:
-        """Return W x_t + b of all steps, (…, hidden)."""
-        return F.linear(inputs, self.weight_input, self.bias)
-
-    def step(self, projected: Tensor, state: HiddenState) -> HiddenState:
-        """Apply the equation above."""
-        h = torch.tanh(projected + F.linear(state.h, self.weight_recurrent))
-        return HiddenState(torch.lerp(state.h, h, self.leak))
 
     def initial_state(self, batch: int) -> HiddenState:
         """Return the all-zero state for `batch` sequences."""

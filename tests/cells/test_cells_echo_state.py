@@ -18,19 +18,21 @@ def build(**options):
 
 def by_hand(cell, inputs, h):
     """The equation, number by number."""
-    w, u, b, leak = (x.tolist() for x in (cell.weight_input, cell.weight_recurrent, cell.bias, cell.leak))
+    w, u, b, leak = (
+        x.tolist() for x in (cell.weight_input, cell.weight_recurrent, cell.bias, cell.leak_rate)
+    )
     outputs = []
     for x in inputs.tolist():
         total = [
             sum(w[i][j] * x[j] for j in range(2)) + sum(u[i][j] * h[j] for j in range(6)) + b[i]
             for i in range(6)
         ]
-        h = [(1 - leak) * h[i] + leak * math.tanh(total[i]) for i in range(6)]
+        h = [(1 - leak[i]) * h[i] + leak[i] * math.tanh(total[i]) for i in range(6)]
         outputs.append(h)
     return torch.tensor(outputs, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("leak", [1.0, 0.3])
+@pytest.mark.parametrize("leak", [1.0, 0.3, [0.1, 0.9]])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_equation_with_lengths(leak, reverse):
     cell, inputs = build(leak=leak, bias_scale=0.5), torch.randn(7, 3, 2, dtype=torch.float64)
@@ -64,7 +66,7 @@ def test_options_hold_exactly(size, radius, sparsity):
 def test_nothing_is_trained_and_all_is_saved():
     cell = build()
     assert not list(cell.parameters())
-    assert set(cell.state_dict()) == {"weight_input", "weight_recurrent", "bias", "leak"}
+    assert set(cell.state_dict()) == {"weight_input", "weight_recurrent", "bias", "leak_rate"}
     other = EchoState(2, 6, leak=0.1).double()
     other.load_state_dict(cell.state_dict())
     inputs = torch.randn(5, 2, 2, dtype=torch.float64)
