@@ -94,10 +94,12 @@ class AffineCell(Cell[StateT]):
 
     def _longest(self, chrono: float | None) -> float | None:
         """Return the option `chrono`, T_max of `draw_chrono_bias`, if it makes sense for this cell."""
-        if chrono is not None and (self.bias is None or not 2 <= chrono < math.inf):
+        name = type(self).__name__
+        if chrono is not None and not 2 <= chrono < math.inf:
+            raise ValueError(f"{name}: chrono is {chrono}; it must be at least 2.")
+        if chrono is not None and self.bias is None:
             raise ValueError(
-                f"{type(self).__name__}: chrono is {chrono} with bias {self.bias is not None}; it must be at "
-                "least 2 with bias True."
+                f"{name}: chrono is {chrono}, but bias is False; chrono draws biases, so it must be True."
             )
         return chrono
 
