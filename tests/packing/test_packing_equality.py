@@ -49,6 +49,7 @@ CELLS = {
     "lstm": ["--model.core.cell", "LSTM"],
     "peepholes": ["--model.core.cell", "LSTM", "--model.core.cell.peepholes", "true"],
     "gru": ["--model.core.cell", "GRU"],
+    "echo state": ["--model.core.cell", "EchoState", "--model.core.cell.sparsity", "0.2"],
 }
 OPTIMISERS = {
     "sgd": ["--optimizer", "SGD", "--optimizer.momentum", "0.9"],
