@@ -1,4 +1,4 @@
-"""Training step of each cell against its twin in `torch.nn`, side by side.
+"""Training step of each cell against its twin in `torch.nn`, or else against the loop, side by side.
 
     python benchmarks/cells.py [--quick] [--device cpu|cuda]
 
@@ -10,6 +10,9 @@ ours: above 1, ours is the faster.
 Memory is the peak during steps above what was held before them: on a GPU
 `torch.cuda.max_memory_allocated`, on the CPU the resident set's high-water mark (VmHWM, reset before)
 in a fresh process for each layer.
+
+Cells without a twin, and forms of those with one, take turns with the loop over `Cell.step` instead, which is
+what they would run by without an operator; `benchmarks/loop.py` compares that loop with a plain one.
 """
 
 import argparse
@@ -27,10 +30,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from lit_seq.cells import GRU, LSTM, Elman
+from lit_seq.cells import GRU, LSTM, Cell, Elman
 from lit_seq.run_folder import replacing
-from lit_seq.scan import implementation, scan
+from lit_seq.scan import implementation, reference, scan
+from lit_seq.scan.overview import every_cell
 
 BATCH = 64
 LAYERS: dict[str, tuple[Callable[[int, int], Any], Callable[[int, int], Any]]] = {
@@ -67,6 +72,27 @@ class Case:
         return step, "" if side == "torch.nn" else implementation(module, inputs).name
 
 
+def against_the_loop(
+    build: Callable[[int, int], Cell[Any]], hidden: int, time: int, device: str
+) -> list[Any]:
+    """Return functions that do one training step by the loop and as chosen, and the choice's name."""
+    torch.manual_seed(0)
+    cell = build(hidden, hidden).to(device)
+    inputs = torch.randn(time, BATCH, hidden, device=device, requires_grad=True)
+    state = cell.initial_state(BATCH)
+    gradient = torch.randn(time, *cell.output(state).shape, device=device)
+
+    def loop() -> None:
+        with parametrize.cached():
+            outputs, _ = reference.run(cell, inputs, state, None)
+        outputs.backward(gradient)
+
+    def chosen() -> None:
+        scan(cell, inputs)[0].backward(gradient)
+
+    return [loop, chosen, implementation(cell, inputs).name]
+
+
 def seconds(step: Callable[[], None], device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
@@ -80,14 +106,18 @@ def seconds(step: Callable[[], None], device: str) -> float:
 def times(case: Case, budget: float, least: int) -> tuple[list[list[float]], str]:
     """Return each side's times, measured in turns for about `budget` seconds, and our implementation."""
     (theirs, _), (ours, name) = (case.step(side) for side in SIDES)
-    for step in (theirs, ours, theirs, ours):
-        seconds(step, case.device)
-    found: list[list[float]] = [[], []]
+    return in_turns([theirs, ours], case.device, budget, least), name
+
+
+def in_turns(steps: list[Callable[[], None]], device: str, budget: float, least: int) -> list[list[float]]:
+    for step in 2 * steps:
+        seconds(step, device)
+    found: list[list[float]] = [[] for _ in steps]
     end = time.perf_counter() + budget
     while len(found[0]) < least or time.perf_counter() < end:
-        for side, step in zip(found, (theirs, ours), strict=True):
-            side.append(seconds(step, case.device))
-    return found, name
+        for side, step in zip(found, steps, strict=True):
+            side.append(seconds(step, device))
+    return found
 
 
 def memory(case: Case, side: str) -> float:
@@ -167,7 +197,33 @@ def measure(device: str, quick: bool) -> str:
         f"Lowest ratio {min(ratios):.2f} (bar 0.95); highest memory ratio {max(memories):.2f} (bar 1.5).",
     ]
     print("\n".join(footer), flush=True)
-    return "\n".join([*header, *rows, *footer, ""])
+    return "\n".join([*header, *rows, *footer, *measure_all(device, quick), ""])
+
+
+def measure_all(device: str, quick: bool) -> list[str]:
+    """Return a table of all cells against the loop."""
+    hidden, length = 128, 100
+    budget, least = (0.5, 3) if quick else (4.0, 11)
+    rows = [
+        "",
+        f"## All cells against the loop, hidden {hidden}, T = {length}",
+        "",
+        "Ratio: median of the loop over ours; where the path is the loop, its own time.",
+        "",
+        "| cell | path | loop ms | our ms | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    print("\n".join(rows), flush=True)
+    for name, build in every_cell().items():
+        *steps, path = against_the_loop(build, hidden, length, device)
+        found = in_turns(steps, device, budget, least)
+        loop, ours = (statistics.median(side) for side in found)
+        cells = (name, path, *map(milliseconds, found), f"{loop / ours:.2f}")
+        if path == "loop":
+            cells = (name, path, milliseconds(found[0] + found[1]), "", "")
+        rows.append("| " + " | ".join(cells) + " |")
+        print(rows[-1], flush=True)
+    return rows
 
 
 def main() -> None:

@@ -59,7 +59,7 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
     kind = type(cell)
     operator = OPERATORS.get(getattr(cell.step, "__func__", None))
     if operator is None or kind.output is not Cell.output:
-        return _loop(f"{kind.__name__} has an update rule without an operator")
+        return _loop(f"{kind.__name__.removeprefix('Parametrized')} has an update rule without an operator")
     transforms = _transforms()
     if transforms not in ([], [torch._C._functorch.TransformType.Vmap]):
         return _loop("torch.func transforms, one vmap apart, need plain operations")

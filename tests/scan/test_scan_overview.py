@@ -2,6 +2,7 @@
 
 import pytest
 
+from lit_seq import cells
 from lit_seq.cli import main
 from lit_seq.scan import native
 
@@ -21,10 +22,16 @@ def test_the_list_says_what_is_in_use_and_why(
     if native.unavailable() is not None:
         pytest.skip(f"{native.unavailable()}")
     found = rows(capsys)
-    for name in ("Elman tanh, cpu", "Elman relu, cpu", "LSTM, cpu", "GRU, cpu"):
+    for name in ("Elman, cpu", "Elman, relu from identity, cpu", "LSTM, cpu", "GRU, cpu", "Leaky, cpu"):
         assert found[name].startswith(f"native: C++ with {native.instructions()}")
-    assert found["LSTM with peepholes, cpu"].startswith("fused: ")
-    assert "peepholes" in found["LSTM with peepholes, cpu"]
+    assert found["LSTM, coupled, cpu"].startswith("native: ")
+    assert found["LSTM, peepholes, cpu"].startswith("fused: ")
+    assert "peepholes" in found["LSTM, peepholes, cpu"]
+    assert found["Elman, softsign, cpu"] == "loop: the operators have no softsign"
+    for name in cells.__all__:
+        kind = getattr(cells, name)
+        listed = issubclass(kind, cells.Cell) and kind is not cells.Cell
+        assert (f"{name}, cpu" in found) == listed
     large = found["LSTM, hidden 512, cpu"]
     assert large.startswith("alone library: oneDNN")
     assert "; in a pack native: " in large
