@@ -19,8 +19,7 @@ class BatchNorm(nn.Module):
 
     Attributes:
         gain: γ, (features,).
-        mean: running mean, (steps, features).
-        variance: running variance, (steps, features).
+        running: running mean and variance of each step, (steps, 2, features).
 
     Args:
         features: number of features.
@@ -28,14 +27,12 @@ class BatchNorm(nn.Module):
         steps: number of steps that have statistics of their own.
     """
 
-    mean: Tensor
-    variance: Tensor
+    running: Tensor
 
     def __init__(self, features: int, gain: float, steps: int = 1) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.full((features,), gain))
-        self.register_buffer("mean", torch.zeros(steps, features))
-        self.register_buffer("variance", torch.ones(steps, features))
+        self.register_buffer("running", torch.tensor([[0.0], [1.0]]).repeat(steps, 1, features))
 
     def forward(self, values: Tensor, valid: Tensor | None, step: Tensor) -> Tensor:
         """Normalise each feature over all else.
@@ -45,22 +42,24 @@ class BatchNorm(nn.Module):
             valid: (…, 1), false or 0 where values count for nothing; None where all count.
             step: whose statistics they are, int64; in training (1,), in evaluation any shape that fits.
         """
-        if self.training:
-            mean, variance = self._of_batch(values, valid, step)
-        else:
-            mean, variance = self.mean[step], self.variance[step]
-        return (values - mean) * (self.gain * torch.rsqrt(variance + _EPSILON))
-
-    def _of_batch(self, values: Tensor, valid: Tensor | None, step: Tensor) -> tuple[Tensor, Tensor]:
-        counts = values.new_ones(*values.shape[:-1], 1) if valid is None else valid.to(values.dtype)
-        over = tuple(range(values.dim() - 1))
+        if not self.training:
+            mean, variance = self.running[step].unbind(-2)
+            return (values - mean) * (self.gain * torch.rsqrt(variance + _EPSILON))
+        rows = values.flatten(0, -2)
+        counts = rows.new_ones(len(rows), 1) if valid is None else valid.to(values.dtype).flatten(0, -2)
         number = counts.sum()
-        mean = (values * counts).sum(over) / number.clamp(min=1)
-        variance = ((values - mean).square() * counts).sum(over) / number.clamp(min=1)
-        # A value alone says nothing of a variance.
-        share = _MOMENTUM * (number > 1)
+        share = counts.mT / number.clamp(min=1)
+        mean = share @ rows
+        centred = rows - mean
+        variance = share @ centred.square()
         with torch.no_grad():
-            unbiased = variance * number / (number - 1).clamp(min=1)
-            for running, new in ((self.mean, mean), (self.variance, unbiased)):
-                running.index_put_((step,), running[step].lerp(new, share))
-        return mean, variance
+            self._remember(
+                torch.stack([mean, variance * number / (number - 1).clamp(min=1)], 1), number, step
+            )
+        return (centred * (self.gain * torch.rsqrt(variance + _EPSILON))).reshape(values.shape)
+
+    def _remember(self, statistics: Tensor, number: Tensor, step: Tensor) -> None:
+        # A value alone says nothing of a variance.
+        moved = self.running[step].lerp(statistics, _MOMENTUM * (number > 1))
+        # In place, so that a stacked trial's statistics are a row of the stack's.
+        self.running.index_put_((step,), moved)

@@ -39,7 +39,8 @@ class BatchNormLSTM(AffineCell[BatchNormLSTMState]):
     section 4.
 
     Attributes:
-        norm_input, norm_recurrent, norm_cell: γ and the running statistics.
+        norm_gates: γ_x and γ_h, with the running statistics of W x_t and U h_{t-1}.
+        norm_cell: γ_c, with those of c_t.
         bias_cell: β_c, (hidden,), initially zero.
         trained_steps: steps that have been in training, at most `steps`; int64.
 
@@ -73,7 +74,7 @@ class BatchNormLSTM(AffineCell[BatchNormLSTMState]):
         if steps < 1:
             raise ValueError(f"BatchNormLSTM: steps is {steps}; it must be at least 1.")
         self.forget_bias, self.gain, self.steps = forget_bias, gain, steps
-        self.norm_input, self.norm_recurrent = (BatchNorm(4 * hidden_size, gain, steps) for _ in range(2))
+        self.norm_gates = BatchNorm(8 * hidden_size, gain, steps)
         self.norm_cell = BatchNorm(hidden_size, gain, steps)
         self.bias_cell = nn.Parameter(torch.empty(hidden_size))
         self.register_buffer("trained_steps", torch.tensor(0))
@@ -84,7 +85,7 @@ class BatchNormLSTM(AffineCell[BatchNormLSTMState]):
         super().reset_parameters()
         if self.bias is not None:
             nn.init.constant_(self.bias.chunk(4)[1], self.forget_bias)
-        for norm in (self.norm_input, self.norm_recurrent, self.norm_cell):
+        for norm in (self.norm_gates, self.norm_cell):
             nn.init.constant_(norm.gain, self.gain)
         nn.init.zeros_(self.bias_cell)
 
@@ -108,9 +109,9 @@ class BatchNormLSTM(AffineCell[BatchNormLSTMState]):
         h, c, clock = state
         x, valid = projected.split((4 * self.hidden_size, 1), -1)
         now = self._now(clock, valid)
-        gates = self.norm_input(x, valid, now)
-        gates = gates + self.norm_recurrent(F.linear(h, self.weight_recurrent), valid, now)
-        i, f, g, o = (gates if self.bias is None else gates + self.bias).chunk(4, -1)
+        both = torch.cat([x, F.linear(h, self.weight_recurrent)], -1)
+        x, u = self.norm_gates(both, valid, now).chunk(2, -1)
+        i, f, g, o = (x + u if self.bias is None else x + u + self.bias).chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
         h = torch.sigmoid(o) * torch.tanh(self.norm_cell(c, valid, now) + self.bias_cell)
         return BatchNormLSTMState(h, c, clock + 1)

@@ -263,8 +263,7 @@ def test_batch_norm_of_the_input(kind: Any, padded: bool) -> None:
         for b, x in enumerate(twin(flat).split(lengths)):
             expected, _ = scan(identity, x.unsqueeze(1))
             torch.testing.assert_close(outputs[: lengths[b], b : b + 1], expected, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(cell.norm.mean[0], twin.running_mean)
-    torch.testing.assert_close(cell.norm.variance[0], twin.running_var)
+    torch.testing.assert_close(cell.norm.running[0], torch.stack([twin.running_mean, twin.running_var]))
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -273,10 +272,8 @@ def test_batch_norm_lstm(padded: bool, reverse: bool) -> None:
     steps = 8
     cell = drawn(BatchNormLSTM(INPUT, HIDDEN, steps=steps))
     lengths = LENGTHS if padded else [TIME] * BATCH
-    norms = (cell.norm_input, cell.norm_recurrent, cell.norm_cell)
-    running = [
-        [[torch.zeros(n.gain.numel()), torch.ones(n.gain.numel())] for _ in range(steps)] for n in norms
-    ]
+    gains = (*cell.norm_gates.gain.chunk(2), cell.norm_cell.gain)
+    running = [[[torch.zeros(len(gain)), torch.ones(len(gain))] for _ in range(steps)] for gain in gains]
     trained = 0
 
     def norm(which: int, t: int, values: dict[int, Tensor], training: bool) -> dict[int, Tensor]:
@@ -287,7 +284,7 @@ def test_batch_norm_lstm(padded: bool, reverse: bool) -> None:
             if (n := len(values)) > 1:
                 own[0] = 0.9 * own[0] + 0.1 * mean.detach()
                 own[1] = 0.9 * own[1] + 0.1 * variance.detach() * n / (n - 1)
-        gain = norms[which].gain
+        gain = gains[which]
         return {b: gain * (x - mean) / (variance + 1e-5).sqrt() for b, x in values.items()}
 
     for training in (True, True, False):
@@ -327,6 +324,6 @@ def test_batch_norm_lstm(padded: bool, reverse: bool) -> None:
         for one, other in zip(found, wanted, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
     assert int(cell.trained_steps) == trained == steps
-    for module, rows in zip(norms, running, strict=True):
-        torch.testing.assert_close(module.mean, torch.stack([mean for mean, _ in rows]))
-        torch.testing.assert_close(module.variance, torch.stack([variance for _, variance in rows]))
+    found = [*cell.norm_gates.running.chunk(2, -1), cell.norm_cell.running]
+    for statistics, rows in zip(found, running, strict=True):
+        torch.testing.assert_close(statistics, torch.stack([torch.stack(row) for row in rows]))
