@@ -54,7 +54,7 @@ class Attention(nn.Module):
         self.heads = heads
         key_size = size if score == "additive" else query_size
         for name, features in (("states", memory_size), ("keys", key_size)):
-            if heads < 1 or features % heads:
+            if heads < 1 or features < 1 or features % heads:
                 raise ValueError(
                     f"Attention: {heads} heads cannot share the {features} features of the {name} equally."
                 )

@@ -1,5 +1,6 @@
 """A two-dimensional core: sweeps over an image."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -72,7 +73,7 @@ class ReNetState(NamedTuple):
     """State of a `ReNet` after an image.
 
     Attributes:
-        summary: mean of the rows of the result, (batch, output).
+        summary: largest values of the result over its rows, (batch, output).
     """
 
     summary: Tensor
@@ -84,7 +85,7 @@ class ReNet(Core):
     An image comes in as a sequence of its rows from top to bottom: a step's features are its columns from
     left to right, each with its channels. Layers of `ReNetLayer` turn it into a smaller image with
     2·hidden_size channels, whose rows are the outputs: at each step that of the patches in which the row
-    lies. The summary is their mean.
+    lies. The summary is their maximum over the rows, feature by feature.
 
     Args:
         input_size: columns · channels.
@@ -113,10 +114,8 @@ class ReNet(Core):
         learned_initial_state: bool = False,
     ) -> None:
         super().__init__(input_size)
-        side = 1
-        for patch in patches:
-            side *= patch
-        if side < 1 or channels < 1 or input_size % (side * channels):
+        side = math.prod(patches)
+        if min(channels, *patches, side) < 1 or not patches or input_size % (side * channels):
             raise ValueError(
                 f"ReNet: a row of {input_size} features is not made of patches of sides {list(patches)},"
                 f" with {channels} channels a column."
@@ -148,14 +147,14 @@ class ReNet(Core):
         for layer in self.layers:
             image, counted = layer(image, counted)
         rows = image.flatten(2)
-        summary = rows.mean(0) if counted is None else rows.sum(0) / counted.unsqueeze(1)
+        seen = rows if counted is None else torch.where(_valid(rows, counted), rows, -torch.inf)
         outputs = rows.repeat_interleave(self.side, 0)[: len(inputs)]
         if lengths is not None:
             outputs = torch.where(_valid(outputs, lengths), outputs, 0.0)
-        return outputs, ReNetState(summary)
+        return outputs, ReNetState(seen.amax(0))
 
     def summary(self, state: ReNetState) -> Tensor:
-        """Return the mean of the result's rows, (batch, output)."""
+        """Return the largest values over the result's rows, (batch, output)."""
         return state.summary
 
 

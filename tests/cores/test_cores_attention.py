@@ -58,6 +58,7 @@ def test_context_and_weights_by_hand(kind, heads):
         ((4, 6), {"heads": 4}, "4 heads cannot share the 6 features of the states"),
         ((4, 6), {"heads": 2, "size": 5}, "2 heads cannot share the 5 features of the keys"),
         ((4, 6), {"heads": 0}, "0 heads"),
+        ((4, 6), {"size": 0}, "1 heads cannot share the 0 features"),
         ((4, 6), {"score": "dot"}, "one size, not 4 and 6"),
     ],
 )
