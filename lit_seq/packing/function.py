@@ -46,9 +46,13 @@ class OfTopology(nn.Module):
         self.model = model
 
     def forward(self, batch: Any, state: Any, batch_idx: int) -> Step:
-        """Measure a batch."""
-        measured = self.model.measure(batch, state)
-        return Step(measured.means["loss"], measured.means, measured.targets, measured.state)
+        """Measure a batch; in training the loss is the topology's objective."""
+        if self.training:
+            loss, measured = self.model.objective(batch, state)
+        else:
+            measured = self.model.measure(batch, state)
+            loss = measured.means["loss"]
+        return Step(loss, measured.means, measured.targets, measured.state)
 
     def metrics(self, stage: str, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what the topology logs, by the names under which it does."""

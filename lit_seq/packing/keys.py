@@ -112,7 +112,9 @@ def _without_declared_values(node: Any, path: str, left: set[str]) -> Any:
         declared = (
             getattr(kind, "values", ()) if isinstance(kind, type) and issubclass(kind, nn.Module) else ()
         )
-        arguments = _without(node, declared if isinstance(declared, tuple) else (), path, left)["init_args"]
+        off = [name for name in getattr(kind, "switches", ()) if node.get("init_args", {}).get(name) is None]
+        values = tuple(name for name in declared if name not in off) if isinstance(declared, tuple) else ()
+        arguments = _without(node, values, path, left)["init_args"]
         inner = {
             key: _without_declared_values(value, f"{path}.{key}", left) for key, value in arguments.items()
         }

@@ -3,9 +3,13 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -29,8 +33,8 @@ def step_bytes(loss: Callable[[], Tensor], parameters: int, device: torch.device
     """Measure what a training step of one trial takes.
 
     On a GPU that is the allocator's peak over forward and backward pass. On a CPU, where freed memory stays
-    with the process, it is what the forward pass keeps for the backward pass, twice: as much again flows
-    back.
+    with the process, it is what the forward pass leaves behind for the backward pass, twice: as much again
+    flows back.
 
     Args:
         loss: does the forward pass of one trial.
@@ -42,18 +46,32 @@ def step_bytes(loss: Callable[[], Tensor], parameters: int, device: torch.device
         before = torch.cuda.memory_allocated(device)
         loss().sum().backward()
         return torch.cuda.max_memory_allocated(device) - before + 3 * parameters
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        # Held until all is counted: freed memory would be counted once for several tensors.
+    with _Results() as results:
         held = loss()
+    kept = results.alive_bytes()
     del held
-    return 2 * sum(kept.values()) + 3 * parameters
+    return 2 * kept + 3 * parameters
+
+
+class _Results(TorchDispatchMode):
+    """Keeps count of what operations allocate; torch.func's gradients allow no hook on what they save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                reference = StorageWeakRef(storage)
+                self._seen[reference.cdata] = reference, storage.nbytes()
+        return result
+
+    def alive_bytes(self) -> int:
+        """Return the size of all results that something still holds."""
+        return sum(size for reference, size in self._seen.values() if not reference.expired())
 
 
 def free_bytes(device: torch.device) -> int:

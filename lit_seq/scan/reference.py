@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_seq.cells.cell import Cell, StateT
+from lit_seq.scan.watch import step_of
 
 
 def run(cell: Cell[StateT], inputs: Tensor, state: StateT, valid: Tensor | None) -> tuple[Tensor, StateT]:
@@ -18,10 +19,10 @@ def run(cell: Cell[StateT], inputs: Tensor, state: StateT, valid: Tensor | None)
         valid: (time, batch, 1) bool, False at padding, which comes last and where the state stays as it is;
             None without padding.
     """
-    states = []
+    states, step = [], step_of(cell, inputs)
     keep = None if valid is None else valid.unbind(0)
     for t, projected in enumerate(cell.project_padded(inputs, valid).unbind(0)):
-        after = cell.step(projected, state)
+        after = step(projected, state)
         if keep is not None:
             after = type(state)(*map(partial(torch.where, keep[t]), after, state))
         state = after

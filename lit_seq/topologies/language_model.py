@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ class LanguageModel(ManyToMany):
         task: what the data offers; linked from `--data` on the command line.
         core: the recurrent part, a causal `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
+        step_gradients: see `ManyToMany`.
+        omega: see `Topology`.
     """
 
     metrics = ("loss", "accuracy", "perplexity", "bits_per_character", "bits_per_byte")
@@ -40,8 +42,10 @@ class LanguageModel(ManyToMany):
         task: Task | dict[str, Any],
         core: Callable[[int], Core] = Stack,
         embedding_size: int | None = 64,
+        step_gradients: Literal["mean", "sum"] = "mean",
+        omega: float | None = None,
     ) -> None:
-        super().__init__(task, core, embedding_size)
+        super().__init__(task, core, embedding_size, step_gradients=step_gradients, omega=omega)
         if not self.core.causal:
             raise UserError(
                 "LanguageModel needs a core that reads from left to right; a bidirectional one would see "

@@ -1,7 +1,7 @@
 """A sequence in, one answer a step."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,6 +25,10 @@ class ManyToMany(Topology):
         core: the recurrent part, a `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
         washout: first steps of a sequence, which are counted in no loss or metric; each must have more.
+        step_gradients: whether the gradients of a sequence's steps are averaged or summed, over the steps
+            of a chunk where the state is carried; the loss is logged as a mean either way. Summed, they
+            suit a learning rate and a clipping threshold a step, whatever the number of steps.
+        omega: see `Topology`.
     """
 
     alignments = ("step",)
@@ -35,12 +39,22 @@ class ManyToMany(Topology):
         core: Callable[[int], Core] = Stack,
         embedding_size: int | None = 64,
         washout: int = 0,
+        step_gradients: Literal["mean", "sum"] = "mean",
+        omega: float | None = None,
     ) -> None:
-        # A subclass need not have the option.
-        super().__init__(task, core, embedding_size, **({"washout": washout} if washout else {}))
+        # A subclass need not have these options.
+        options: dict[str, Any] = {"washout": washout} if washout else {}
+        options |= {"step_gradients": step_gradients} if step_gradients != "mean" else {}
+        super().__init__(task, core, embedding_size, omega, **options)
         if washout < 0:
             raise UserError(f"{type(self).__name__}: washout is {washout}; it must be at least 0.")
+        if step_gradients == "sum" and self.task.targets == "bits":
+            raise UserError(
+                f"{type(self).__name__}: with bits as targets every sequence counts alike, however many steps"
+                " it has; step_gradients must be mean."
+            )
         self.washout = washout
+        self.step_gradients = step_gradients
 
     def forward(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, CoreState]:
         """Return the head's outputs, (time, batch, target_size), and the state after the batch."""
@@ -52,6 +66,13 @@ class ManyToMany(Topology):
         outputs, state = self(batch, state)
         means, targets = self.loss_and_metrics(*self.counted(batch, outputs))
         return Measured(means, targets, state)
+
+    def minimised(self, measured: Measured, batch: Batch) -> Tensor:
+        """Return the loss, or its sum over steps as a mean over sequences."""
+        loss = measured.means["loss"]
+        if self.step_gradients == "mean":
+            return loss
+        return loss * (measured.targets / len(batch.inputs))
 
     def counted(self, batch: Batch, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the outputs behind the washout, time first, with their targets and lengths.

@@ -23,6 +23,7 @@ class ManyToOne(Topology):
         task: what the data offers; linked from `--data` on the command line.
         core: the recurrent part, a `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
+        omega: see `Topology`.
     """
 
     alignments = ("sequence",)
@@ -32,8 +33,9 @@ class ManyToOne(Topology):
         task: Task | dict[str, Any],
         core: Callable[[int], Core] = Stack,
         embedding_size: int | None = 64,
+        omega: float | None = None,
     ) -> None:
-        super().__init__(task, core, embedding_size)
+        super().__init__(task, core, embedding_size, omega)
 
     def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
         """Return loss and metrics of one batch; `state` is where the sequences start."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from lit_seq.cells import Jordan
+from lit_seq.cells.batch_norm import BatchNorm
 from lit_seq.cores import Core, CoreState
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
@@ -18,6 +19,7 @@ from lit_seq.errors import UserError
 from lit_seq.topologies.bits import BIT_METRICS, compare_bits
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.measured import Measured
+from lit_seq.topologies.omega import measure_with_omega
 from lit_seq.topologies.specification import describe
 from lit_seq.topologies.values import VALUE_METRICS, compare_values, nrmse
 
@@ -39,10 +41,18 @@ class Topology(L.LightningModule, ABC):
         core: the recurrent part, a `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors. Vector inputs
             enter the core as they are.
+        omega: coefficient of Pascanu's regulariser in training, logged as `train/omega`; see
+            `lit_seq.topologies.omega`. None leaves it out, 0 only logs it.
 
     Raises:
         UserError: this topology cannot serve `task` or use `core`.
     """
+
+    values: ClassVar[tuple[str, ...]] = ("omega",)
+    """Constructor arguments in which stacked trials may differ."""
+
+    switches: ClassVar[tuple[str, ...]] = ("omega",)
+    """Those of `values` of which None is another function, so that it stacks with None alone."""
 
     metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *BIT_METRICS, *VALUE_METRICS)
     """Names of what `measure` and `derived` give that is logged, behind `train/`, `val/` and `test/`."""
@@ -56,6 +66,8 @@ class Topology(L.LightningModule, ABC):
     feeds_back = False
     """Whether a step's output is part of the next step's input."""
 
+    omega: Tensor | None
+
     alone: ClassVar[str | None] = None
     """Why trials of this topology cannot be stacked; None where they can."""
 
@@ -64,6 +76,7 @@ class Topology(L.LightningModule, ABC):
         task: Task | dict[str, Any],
         core: Callable[[int], Core],
         embedding_size: int | None,
+        omega: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -86,12 +99,16 @@ class Topology(L.LightningModule, ABC):
                 " Jordan; use --model OutputFeedback."
             )
         self.head = nn.Linear(self.core.output_size, task.target_size)
+        self._check_omega(omega)
+        self.register_buffer("omega", None if omega is None else torch.tensor(float(omega)))
         self._epoch = EpochMeans()
         self._carried: CoreState | None = None
         description = {
             "task": task.to_dict(),
             "core": describe(core),
             "embedding_size": embedding_size,
+            # Not every subclass has the option.
+            **({} if omega is None else {"omega": omega}),
             **{name: describe(value) for name, value in options.items()},
         }
         # The two underscored keys are how Lightning re-creates a module from its hyperparameters.
@@ -108,6 +125,21 @@ class Topology(L.LightningModule, ABC):
     def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
         """Return loss and metrics of one batch, without side effects."""
 
+    def objective(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, Measured]:
+        """Return what training minimises, the loss and what is added to it, and what one batch says."""
+        if self.omega is None:
+            measured = self.measure(batch, state)
+            return self.minimised(measured, batch), measured
+        measured, omega = measure_with_omega(
+            lambda: self.measure(batch, state), self.core, batch.inputs.shape[1], batch.inputs.shape[0]
+        )
+        measured = measured._replace(means={**measured.means, "omega": omega.detach()})
+        return self.minimised(measured, batch) + self.omega * omega, measured
+
+    def minimised(self, measured: Measured, batch: Batch) -> Tensor:
+        """Return the loss as it is differentiated: here as it is logged."""
+        return measured.means["loss"]
+
     @abstractmethod
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return what the model says of each sequence of `batch`, as plain data that a person can read."""
@@ -119,7 +151,8 @@ class Topology(L.LightningModule, ABC):
     def reported(self, stage: str, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what is logged of means: over a batch of "train", over the whole epoch of another stage."""
         named = {**means, **self.derived({"loss": means["loss"].detach()} if stage == "train" else means)}
-        return {f"{stage}/{name}": value for name, value in named.items() if name in self.metrics}
+        logged = (*self.metrics, "omega")
+        return {f"{stage}/{name}": value for name, value in named.items() if name in logged}
 
     @property
     def feature_size(self) -> int:
@@ -161,11 +194,12 @@ class Topology(L.LightningModule, ABC):
         return {"loss": loss, "accuracy": correct}, counted.sum()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Return the loss; carry the state to the next batch where the topology does."""
-        measured = self._measure_in_turn(batch, batch_idx)
+        """Return the objective; carry the state to the next batch where the topology does."""
+        objective, measured = self.objective(batch, self._state_before(batch_idx))
+        self._carry(measured)
         self.log_dict(self.reported("train", measured.means))
         self.log("loss", measured.means["loss"], prog_bar=True, logger=False)
-        return measured.means["loss"]
+        return objective
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add the batch to the epoch's means."""
@@ -219,14 +253,25 @@ class Topology(L.LightningModule, ABC):
             _, structure = torch.utils._pytree.tree_flatten(self.core.initial_state(len(leaves[0])))
             self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
 
-    def _measure_in_turn(self, batch: Batch, batch_idx: int) -> Measured:
-        measured = self.measure(batch, self._carried if self.carries_state and batch_idx else None)
+    def _state_before(self, batch_idx: int) -> CoreState | None:
+        return self._carried if self.carries_state and batch_idx else None
+
+    def _carry(self, measured: Measured) -> None:
         if self.carries_state:
             self._carried = torch.utils._pytree.tree_map(torch.detach, measured.state)
-        return measured
+
+    def _check_omega(self, omega: float | None) -> None:
+        if omega is not None and not omega >= 0:
+            raise UserError(f"{type(self).__name__}: omega is {omega}; it must be at least 0, or null.")
+        if omega is not None and any(isinstance(module, BatchNorm) for module in self.core.modules()):
+            raise UserError(
+                f"{type(self).__name__}: omega is about each sequence's own gradient, and batch normalisation"
+                " mixes those of a batch; it must be null, or the cell another one."
+            )
 
     def _accumulate(self, batch: Batch, batch_idx: int) -> None:
-        measured = self._measure_in_turn(batch, batch_idx)
+        measured = self.measure(batch, self._state_before(batch_idx))
+        self._carry(measured)
         self._epoch.add(measured.means, measured.targets)
 
     def _log_epoch_means(self, stage: str) -> None:
