@@ -143,6 +143,7 @@ def combine(
             **{
                 f"stacked.buffer_{i}": stack([state[name] for state in states])
                 for i, name in enumerate(buffers)
+                if name in states[0]
             },
         },
         "optimizer_states": [

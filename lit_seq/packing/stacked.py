@@ -61,8 +61,9 @@ class StackedModel(nn.Module):
         self._names, self._buffer_names = list(parameters), list(buffers)
         self.stacked = nn.ParameterList(nn.Parameter(value.detach().clone()) for value in parameters.values())
         self._buffers_of = [f"buffer_{index}" for index in range(len(buffers))]
-        for name, value in zip(self._buffers_of, buffers.values(), strict=True):
-            self.register_buffer(name, value)
+        self._saved = set(models[0].state_dict())
+        for name, own, value in zip(self._buffers_of, buffers, buffers.values(), strict=True):
+            self.register_buffer(name, value, persistent=own in self._saved)
         template = copy.deepcopy(models[0])
         self._dropouts = _stack_dropouts(template, models, streams)
         function = OfTopology(template) if isinstance(template, Topology) else OfLightningModule(template)
@@ -127,7 +128,7 @@ class StackedModel(nn.Module):
 
     def unstack(self, trial: int) -> dict[str, Tensor]:
         """Return the `state_dict` of one trial's model."""
-        return {name: value[trial].detach() for name, value in self._named()}
+        return {name: value[trial].detach() for name, value in self._named() if name in self._saved}
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some trials only."""
