@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from lit_seq.cells import (
+    GRU,
+    LSTM,
     BatchNormInputElman,
     BatchNormInputLSTM,
     BatchNormLSTM,
@@ -310,3 +312,22 @@ def test_a_parametrised_matrix_is_computed_once_a_scan(monkeypatch: pytest.Monke
 def test_what_makes_no_sense_is_refused(build_one: Callable[[], Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         build_one()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_gates_saturate_at_any_size(kind: type[Cell[Any]], dtype: torch.dtype) -> None:
+    """From the smallest number to beyond where e^x is infinite, and on all sides of there."""
+    end = 120 if dtype == torch.float32 else 760
+    near = torch.linspace(0.7 * end, end, 4000, dtype=dtype)
+    values = torch.cat([-near, torch.linspace(-end, end, 1001, dtype=dtype), near])
+    cell = kind(1, 1).to(dtype)
+    for parameter in cell.parameters():
+        nn.init.zeros_(parameter)
+    nn.init.ones_(cell.weight_input)
+    found = results(cell, values.reshape(1, -1, 1), cell.initial_state(len(values)))
+    projected = cell.project(values.unsqueeze(-1))
+    expected = cell.output(cell.step(projected, cell.initial_state(len(values))))
+    torch.testing.assert_close(found["outputs"][0], expected, rtol=1e-5, atol=1e-6)
+    for key, value in found.items():
+        assert value.isfinite().all(), key

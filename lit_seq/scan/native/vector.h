@@ -93,7 +93,8 @@ template <class T> INLINE Exponential<T> exponential(Vector<T> x, T lowest, T hi
 // 1 / (1 + e^-x); exactly 0 and 1 at -∞ and ∞, by which padding closes and opens gates
 template <class T> INLINE Vector<T> sigmoid(Vector<T> x) {
   const auto e = exponential<T>(-x, Lanes<T>::kLowest, Lanes<T>::kHighest);
-  return T(1) / (T(1) + (e.scale * e.rest + e.scale));
+  // As a product: where the scale is infinite and the rest below 0, their sum would be no number.
+  return T(1) / (T(1) + e.scale * (T(1) + e.rest));
 }
 
 // (e^2x - 1) / (e^2x + 1), with e^2x - 1 exact to the last bits at small x too
