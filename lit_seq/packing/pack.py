@@ -111,6 +111,11 @@ class Pack(L.LightningModule):
         loaders = [data.val_dataloader() for data in self._datas]
         return self._loader(loaders) if all(loaders) else []
 
+    def on_fit_start(self) -> None:
+        """Bring a carried state out of a checkpoint, which is read on the CPU, to where the trials are."""
+        if self._carried is not None:
+            self._carried = torch.utils._pytree.tree_map(lambda leaf: leaf.to(self.device), self._carried)
+
     def training_step(self, batch: PackBatch, batch_idx: int) -> Tensor:
         """Return the sum of the trials' losses.
 

@@ -193,6 +193,11 @@ class Topology(L.LightningModule, ABC):
             correct = ((outputs.argmax(-1) == targets) & counted).sum() / counted.sum()
         return {"loss": loss, "accuracy": correct}, counted.sum()
 
+    def on_fit_start(self) -> None:
+        """Bring a carried state out of a checkpoint, which is read on the CPU, to where the model is."""
+        if self._carried is not None:
+            self._carried = torch.utils._pytree.tree_map(lambda leaf: leaf.to(self.device), self._carried)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the objective; carry the state to the next batch where the topology does."""
         objective, measured = self.objective(batch, self._state_before(batch_idx))

@@ -59,6 +59,7 @@ class Checkpoints(Checkpoint):
         self._folder = folder / "checkpoints"
         self.policy, self._metrics = policy, metrics
         self._best: float | None = None
+        self._last_validation = False
         self._saved_at, self._saved_step = time.monotonic(), 0
         self._random: dict[str, Any] | None = None
         self.stop_reason: str | None = None
@@ -92,6 +93,7 @@ class Checkpoints(Checkpoint):
         """Save when it is time and no validation follows; the validation's end saves else."""
         loop = trainer.fit_loop.epoch_loop
         if trainer.global_step == trainer.max_steps and not _validates_now(trainer):
+            self._last_validation = True
             trainer.val_check_batch = (
                 loop.batch_idx + 1 if trainer.check_val_every_n_epoch else trainer.global_step
             )
@@ -103,8 +105,11 @@ class Checkpoints(Checkpoint):
         """Save, and keep the best."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        # A run that is given more steps finds no validation due here, behind which it would count the step.
+        trainer.fit_loop.epoch_loop._batches_that_stepped += self._last_validation
         self._keep_best(trainer)
         self._save(trainer)
+        trainer.fit_loop.epoch_loop._batches_that_stepped -= self._last_validation
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the end, where no validation was the last thing done."""
