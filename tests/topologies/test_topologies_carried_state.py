@@ -194,7 +194,6 @@ def same(one, other):
 @pytest.mark.parametrize(
     "core",
     [
-        "clockwork",
         "ntm",
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("clockwork", "skip", "batch-norm")),
     ],

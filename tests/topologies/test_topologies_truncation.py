@@ -1,0 +1,130 @@
+"""Truncated backpropagation through time, its gradients of steps averaged or summed, against loops."""
+
+from functools import partial
+
+import lightning as L
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lit_seq.cells import Elman
+from lit_seq.cli import main
+from lit_seq.cores import Stack
+from lit_seq.data import Batch, Task, Vocabulary
+from lit_seq.data.batch import IGNORED
+from lit_seq.errors import UserError
+from lit_seq.packing.run import run_pack
+from lit_seq.topologies import LanguageModel, ManyToMany, Topology
+
+pytestmark = [pytest.mark.usefixtures("double")]
+
+KINDS = pytest.mark.parametrize("kind", ["mean", "sum"])
+TEXT = Task("tokens", 4, "classes", 4, "next", Vocabulary("character", tuple("�abc")).to_dict())
+
+
+def fit(model: Topology, batches: list[Batch], **options):
+    losses = []
+    model.log = lambda name, value, **rest: losses.append(float(value)) if name == "loss" else None
+    model.log_dict = lambda *arguments, **rest: None
+    model.configure_optimizers = lambda: torch.optim.SGD(model.parameters(), lr=0.3)
+    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    trainer = L.Trainer(
+        accelerator="cpu", max_epochs=1, precision="64-true", **dict.fromkeys(quiet, False), **options
+    )
+    trainer.fit(model, torch.utils.data.DataLoader(batches, batch_size=None))
+    return losses
+
+
+@KINDS
+@pytest.mark.parametrize("steps", [1, 3, 6])
+def test_a_language_model_trains_as_a_loop_that_truncates(kind, steps):
+    torch.manual_seed(0)
+    core = partial(Stack, cell=Elman, hidden_size=5)
+    model = LanguageModel(TEXT, core, embedding_size=None, step_gradients=kind)
+    cell = model.core.layers[0][0]
+    shapes = [cell.weight_input, cell.weight_recurrent, cell.bias, model.head.weight, model.head.bias]
+    w, u, b, v, c = values = [value.detach().clone().requires_grad_() for value in shapes]
+    text = torch.randint(4, (3, 13))
+    batches = [
+        Batch(text[:, at : at + steps], text[:, at + 1 : at + 1 + steps]) for at in range(0, 12, steps)
+    ]
+    losses = fit(model, batches)
+    h, expected, total = torch.zeros(3, 5), [], 0.0
+    for t in range(12):
+        h = torch.tanh(F.one_hot(text[:, t], 4).double() @ w.T + h @ u.T + b)
+        # A mean over the three texts, for each step.
+        total = total + F.cross_entropy(h @ v.T + c, text[:, t + 1])
+        if (t + 1) % steps == 0:
+            expected.append(float(total) / steps)
+            gradients = torch.autograd.grad(total if kind == "sum" else total / steps, values)
+            with torch.no_grad():
+                for value, gradient in zip(values, gradients, strict=True):
+                    value -= 0.3 * gradient
+            h, total = h.detach(), 0.0
+    assert losses == pytest.approx(expected, rel=1e-12)
+    torch.testing.assert_close(shapes, values, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("targets", ["classes", "values"])
+def test_sums_are_over_the_steps_that_count_and_means_over_sequences(targets):
+    torch.manual_seed(0)
+    lengths = torch.tensor([6, 2, 4])
+    core = partial(Stack, cell=Elman, hidden_size=5)
+    task = Task("vectors", 2, targets, 3, "step")
+    model = ManyToMany(task, core, washout=1, step_gradients="sum")
+    inputs = torch.randn(3, 6, 2)
+    if targets == "values":
+        batch = Batch(inputs, torch.randn(3, 6, 3), lengths)
+    else:
+        classes = torch.randint(3, (3, 6))
+        classes[torch.arange(6) >= lengths.unsqueeze(1)] = IGNORED
+        batch = Batch(inputs, classes, lengths)
+    objective, measured = model.objective(batch)
+    expected = 0.0
+    for index, length in enumerate(lengths.tolist()):
+        outputs, _ = model(
+            Batch(inputs[index : index + 1, :length], batch.targets[index : index + 1, :length])
+        )
+        for t in range(1, length):
+            target = batch.targets[index, t]
+            of_step = nn.MSELoss() if targets == "values" else nn.CrossEntropyLoss()
+            expected = expected + of_step(outputs[t, 0], target)
+    torch.testing.assert_close(objective, expected / 3, rtol=1e-12, atol=0)
+    torch.testing.assert_close(measured.means["loss"], expected / (5 + 1 + 3), rtol=1e-12, atol=0)
+
+
+def test_steps_of_bits_are_not_summed():
+    task = Task("vectors", 2, "bits", 3, "step")
+    with pytest.raises(UserError, match=r"ManyToMany: with bits as targets .* step_gradients must be mean\."):
+        ManyToMany(task, step_gradients="sum")
+
+
+def command(folder, name, index, kind):
+    return [
+        *("fit", "--model", "LanguageModel", "--model.core.cell=GRU", "--model.core.hidden_size=4"),
+        *("--model.embedding_size=3", f"--model.step_gradients={kind}", "--data=Shakespeare"),
+        *("--data.chunk_length=6", "--data.batch_size=4", "--trainer.limit_val_batches=1"),
+        *("--trainer.max_steps=6", "--trainer.log_every_n_steps=1", "--trainer.precision=64-true"),
+        *("--trainer.enable_progress_bar=false", "--wandb.mode=disabled", f"--seed_everything={index}"),
+        *("--optimizer=SGD", "--optimizer.lr=0.1", "--runs_dir", str(folder), "--name", f"{name}{index}"),
+    ]
+
+
+def test_from_the_command_line_alone_and_in_a_pack(tmp_path, capsys):
+    assert run_pack([command(tmp_path, "packed", index, "sum") for index in range(2)]) == [0, 0]
+    said = capsys.readouterr().err
+    assert "A pack of 2 trials" in said
+    assert "one by one" not in said
+    for index in range(2):
+        assert main(command(tmp_path, "solo", index, "sum")) == 0
+    assert main(command(tmp_path, "mean", 0, "mean")) == 0
+    packed, solo, mean = (
+        pd.read_csv(tmp_path / name / "metrics.csv")[["train/loss", "train/gradient_norm"]].dropna()
+        for name in ("packed0", "solo0", "mean0")
+    )
+    pd.testing.assert_frame_equal(packed, solo, rtol=1e-8)
+    # The same loss at first, and six times its gradient.
+    assert solo["train/loss"][0] == pytest.approx(mean["train/loss"][0], rel=1e-12)
+    assert solo["train/gradient_norm"][0] == pytest.approx(6 * mean["train/gradient_norm"][0], rel=1e-12)
