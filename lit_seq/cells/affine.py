@@ -92,7 +92,7 @@ class AffineCell(Cell[StateT]):
         """Return W x_t + b of all steps, (…, gates·hidden)."""
         return F.linear(inputs, self.weight_input, self.bias)
 
-    def _longest(self, chrono: float | None) -> float | None:
+    def _checked_chrono(self, chrono: float | None) -> float | None:
         """Return the option `chrono`, T_max of `draw_chrono_bias`, if it makes sense for this cell."""
         name = type(self).__name__
         if chrono is not None and not 2 <= chrono < math.inf:

@@ -52,7 +52,7 @@ class GRU(AffineCell[HiddenState]):
     ) -> None:
         super().__init__(input_size, hidden_size, **initialisation)
         self.reset: Literal["after", "before"] = reset
-        self.chrono = self._longest(chrono)
+        self.chrono = self._checked_chrono(chrono)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

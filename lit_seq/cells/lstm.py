@@ -75,7 +75,7 @@ class LSTM(AffineCell[LSTMState]):
         super().__init__(input_size, hidden_size, **initialisation)
         self.forget_bias = forget_bias
         self.coupled = coupled
-        self.chrono = self._longest(chrono)
+        self.chrono = self._checked_chrono(chrono)
         seeing = (self.gates - 1) * hidden_size
         self.weight_peephole = nn.Parameter(torch.empty(seeing)) if peepholes else None
         self.reset_parameters()
