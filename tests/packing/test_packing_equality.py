@@ -65,6 +65,7 @@ OPTIMISERS = {
     "adam": ["--optimizer", "Adam"],
     "adamw": ["--optimizer", "AdamW"],
 }
+OTHERS = [name for name in OPTIMISERS if name != "adam"]
 COMMON = [
     *(
         "--model.core.hidden_size",
@@ -133,7 +134,12 @@ def assert_same_run(one, other, tolerance):
         *(("language", cell, "adam") for cell in ("lstm", "gru")),
         ("adding", "lstm", "sgd"),
         ("copying", "irnn", "rmsprop"),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in product(OF_ALL_CELLS, CELLS, OPTIMISERS)),
+        *(pytest.param(*case, "adam", marks=pytest.mark.slow) for case in product(OF_ALL_CELLS, CELLS)),
+        # No cell knows of the optimiser.
+        *(
+            pytest.param("adding", *case, marks=pytest.mark.slow)
+            for case in product(["lstm", "irnn"], OTHERS)
+        ),
     ],
 )
 def test_packed_trial_equals_solo_run(tmp_path, capsys, task, cell, optimiser):
