@@ -61,7 +61,7 @@ def set_spectral_radius(matrix: Tensor, radius: float) -> None:
     """
     found = torch.linalg.eigvals(matrix.double()).abs().max().item()
     if found == 0:
-        raise ValueError("spectral_radius cannot be set where all eigenvalues of a recurrent matrix are zero.")
+        raise ValueError("spectral_radius cannot be set: all eigenvalues of a recurrent matrix are zero.")
     matrix.mul_(radius / found)
 
 

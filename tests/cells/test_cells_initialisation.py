@@ -157,7 +157,7 @@ def test_a_spectral_radius_is_positive(kind: type[Cell[Any]], radius: float) -> 
 
 
 def test_a_nilpotent_matrix_has_no_spectral_radius_to_scale() -> None:
-    with pytest.raises(ValueError, match="all eigenvalues of a recurrent matrix are zero"):
+    with pytest.raises(ValueError, match="all eigenvalues of a recurrent"):
         set_spectral_radius(torch.zeros(3, 3), 1.0)
     matrix = torch.tensor([[0.0, -2.0], [2.0, 0.0]], dtype=torch.float64)
     set_spectral_radius(matrix, 0.5)
