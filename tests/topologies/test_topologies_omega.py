@@ -316,3 +316,34 @@ def test_a_trial_without_omega_is_in_another_pack():
 
     assert key(0.0) == key(2.0) != key(None)
     assert "model.omega" in key(2.0).values
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_it_lets_an_elman_network_remember_an_order_that_it_would_not(tmp_path, seed):
+    """Pascanu et al. 2013, section 4.1: temporal order, small initial weights, SGD with clipping.
+
+    Of 30 to 33 steps, with 1000 updates; measured 0.50 and 0.99 (seed 1), 0.48 and 0.91 (seed 2).
+    """
+    torch.set_default_dtype(torch.float32)
+    accuracy = {}
+    for coefficient in ("null", "1"):
+        options = [
+            *("--model=ManyToOne", "--model.embedding_size=null", f"--model.omega={coefficient}"),
+            *("--model.core.cell=Elman", "--model.core.hidden_size=50"),
+            *("--model.core.cell.recurrent_init=normal", "--model.core.cell.recurrent_std=0.1"),
+            *("--model.core.cell.input_init=normal", "--model.core.cell.input_std=0.1"),
+            *(
+                "--data=TemporalOrder",
+                "--data.length=30",
+                "--data.batch_size=20",
+                "--data.validation_size=500",
+            ),
+            *("--optimizer=SGD", "--optimizer.lr=0.03", "--trainer.gradient_clip_val=1"),
+            *("--trainer.max_steps=1000", "--trainer.enable_progress_bar=false", "--wandb.mode=disabled"),
+            *(f"--seed_everything={seed}", "--runs_dir", str(tmp_path), "--name", coefficient),
+        ]
+        assert main(["fit", *options]) == 0
+        accuracy[coefficient] = pd.read_csv(tmp_path / coefficient / "metrics.csv")["val/accuracy"].dropna()
+    assert accuracy["null"].max() < 0.6
+    assert accuracy["1"].iloc[-1] > 0.85
