@@ -76,4 +76,5 @@ class Keys:
 
 
 def _less(values: dict[str, Any], key: PackKey) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in key.values}
+    # Of some options None is another function: whether so, a configuration that is parsed says.
+    return {name: value for name, value in values.items() if name not in key.values or value is None}

@@ -25,6 +25,7 @@ from lit_seq.data import Batch, Task, Vocabulary
 from lit_seq.data.batch import IGNORED
 from lit_seq.errors import UserError
 from lit_seq.packing.keys import pack_key
+from lit_seq.packing.plan import Keys
 from lit_seq.packing.run import run_pack
 from lit_seq.topologies import LanguageModel, ManyToMany, ManyToOne
 from lit_seq.topologies.omega import measure_with_omega
@@ -307,15 +308,17 @@ def test_no_omega_is_as_a_coefficient_of_zero_and_logs_none(tmp_path):
 
 
 def test_a_trial_without_omega_is_in_another_pack():
-    def key(coefficient):
-        options = {"omega": coefficient, "core": {"class_path": "lit_seq.cores.Stack", "init_args": {}}}
+    def key(values):
+        options = {**values["model"], "core": {"class_path": "lit_seq.cores.Stack", "init_args": {}}}
         model = {"class_path": "lit_seq.topologies.ManyToOne", "init_args": options}
         data = {"class_path": "lit_seq.data.TemporalOrder", "init_args": {}}
         optimizer = {"class_path": "torch.optim.Adam", "init_args": {}}
         return pack_key({"model": model, "data": data, "optimizer": optimizer, "trainer": {}})
 
-    assert key(0.0) == key(2.0) != key(None)
-    assert "model.omega" in key(2.0).values
+    keys, values = Keys(key), [{"model": {"omega": omega}} for omega in (0.0, None, 2.0, None)]
+    assert "model.omega" in key(values[0]).values
+    zero, off, two, again = (keys(each) for each in values)
+    assert zero == two != off == again
 
 
 @pytest.mark.slow
