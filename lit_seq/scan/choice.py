@@ -9,19 +9,35 @@ from torch import Tensor
 from lit_seq.cells.affine import AffineCell
 from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
+from lit_seq.cells.feed_forward import FeedForward
 from lit_seq.cells.gru import GRU
+from lit_seq.cells.jordan import Jordan
 from lit_seq.cells.leaky import Leaky
 from lit_seq.cells.lstm import LSTM
 from lit_seq.cells.min_gru import MinGRU
 from lit_seq.cells.skip import Skip
-from lit_seq.scan import elman, gru, in_turn, leaky, library, lstm, min_gru, native, reference, skip
+from lit_seq.scan import (
+    elman,
+    gru,
+    in_turn,
+    leaky,
+    library,
+    lstm,
+    memoryless,
+    min_gru,
+    native,
+    reference,
+    skip,
+)
 from lit_seq.scan.activations import ACTIVATIONS
 
 Run = Callable[..., tuple[Tensor, Any]]
 
 OPERATORS: dict[Callable[..., Any] | None, Run] = {
     Elman.step: elman.run,
+    FeedForward.step: memoryless.run,
     GRU.step: gru.run,
+    Jordan.step: memoryless.run,
     Leaky.step: leaky.run,
     LSTM.step: lstm.run,
     MinGRU.step: min_gru.run,

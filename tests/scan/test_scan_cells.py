@@ -18,6 +18,8 @@ from lit_seq.cells import (
     Cell,
     Clockwork,
     DeepTransition,
+    FeedForward,
+    Jordan,
     LayerNormElman,
     LayerNormLSTM,
     MinGRU,
@@ -49,6 +51,8 @@ CELLS: dict[str, Callable[[], Cell[Any]]] = {
     "orthogonal linear": lambda: OrthogonalElman(INPUT, HIDDEN, "linear", "matrix_exp"),
     "modrelu": lambda: OrthogonalModReLU(INPUT, HIDDEN),
     "min gru": lambda: MinGRU(INPUT, HIDDEN),
+    "feed forward": lambda: FeedForward(INPUT, HIDDEN),
+    "jordan": lambda: Jordan(INPUT, HIDDEN, "sigmoid"),
 }
 OPERATED = [
     *(name for name in CELLS if name.startswith(("skip", "dilated", "batch norm input", "min"))),
