@@ -12,7 +12,7 @@ from lit_seq.cells.cell import HiddenState
 from lit_seq.cells.min_gru import MinGRU
 from lit_seq.scan.operator import apply_stacked, sigmoid_backward, steps
 
-_WIDE = 512
+_WIDE = 2048
 """Elements of a step that keep a CPU's core busy: stretches of time side by side would only add work."""
 
 
