@@ -21,7 +21,7 @@ class BatchNormInputElman(Elman):
     BN normalises each feature by its mean and variance over all steps and sequences of a batch, padding left
     out; see `lit_seq.cells.batch_norm.BatchNorm`. A NaN in one sequence therefore spoils a batch in training.
 
-    Source: Laurent, Pereyra, Brakel, Zhang & Bengio 2016 (arXiv:1510.01378), eqs. 8–11.
+    Source: Laurent, Pereyra, Brakel, Zhang & Bengio 2016 (arXiv:1510.01378).
 
     Args:
         input_size: features of an input.
@@ -50,7 +50,7 @@ class BatchNormInputLSTM(LSTM):
 
     The equations of `LSTM` with BN(W x_t) for W x_t, where BN is as in `BatchNormInputElman`.
 
-    Source: Laurent, Pereyra, Brakel, Zhang & Bengio 2016 (arXiv:1510.01378), eqs. 8–11.
+    Source: Laurent, Pereyra, Brakel, Zhang & Bengio 2016 (arXiv:1510.01378).
 
     Args:
         input_size: features of an input.

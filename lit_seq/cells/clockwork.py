@@ -34,7 +34,7 @@ class Clockwork(AffineCell[ClockworkState]):
         h_t^i = tanh(W^i x_t + b^i + Σ_{j: T_j ≥ T_i} U^ij h_{t-1}^j)   if t mod T_i = 0
         h_t^i = h_{t-1}^i                                             otherwise
 
-    Source: Koutník, Greff, Gomez & Schmidhuber 2014 (arXiv:1402.3511), eqs. 1–6; their periods are the powers
+    Source: Koutník, Greff, Gomez & Schmidhuber 2014 (arXiv:1402.3511), section 3; their periods are the powers
     of two.
 
     Attributes:

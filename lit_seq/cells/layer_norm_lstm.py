@@ -20,8 +20,8 @@ class LayerNormLSTM(AffineCell[LSTMState]):
     LN(a) = (a - μ) / √(σ² + ε), ε = 10⁻⁵, with mean and variance over all features of a, of each step and
     sequence by itself.
 
-    Source: Ba, Kiros & Hinton 2016 (arXiv:1607.06450), eqs. 20–22; their three biases of the gates are one
-    here.
+    Source: Ba, Kiros & Hinton 2016 (arXiv:1607.06450), supplementary material; their three biases of the
+    gates are one here.
 
     Attributes:
         gain_input: γ_x, (4·hidden,), initially one.

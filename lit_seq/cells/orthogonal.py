@@ -81,7 +81,7 @@ class OrthogonalModReLU(OrthogonalElman):
         z_t = W x_t + U h_{t-1},  Uᵀ U = I
         h_t = sign(z_t) ⊙ max(|z_t| + b, 0)
 
-    Source: Arjovsky, Shah & Bengio 2016 (arXiv:1511.06464), eq. 8; real as in Helfrich, Willmott & Ye 2018.
+    Source: Arjovsky, Shah & Bengio 2016 (arXiv:1511.06464); real as in Helfrich, Willmott & Ye 2018.
     With b = 0, as it begins, it is linear. For U see `OrthogonalElman`.
 
     Attributes:
