@@ -29,8 +29,10 @@ class LanguageModel(ManyToMany):
         task: what the data offers; linked from `--data` on the command line.
         core: the recurrent part, a causal `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
-        step_gradients: see `ManyToMany`.
-        omega: see `Topology`.
+        step_gradients: whether the gradients of a chunk's steps are averaged or summed; the loss is logged as
+            a mean either way.
+        omega: coefficient of Pascanu's regulariser against vanishing gradients (`lit_seq.topologies.omega`),
+            for training in the plain loop; null leaves it out, 0 only logs it.
     """
 
     metrics = ("loss", "accuracy", "perplexity", "bits_per_character", "bits_per_byte")

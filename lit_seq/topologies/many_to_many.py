@@ -25,10 +25,10 @@ class ManyToMany(Topology):
         core: the recurrent part, a `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
         washout: first steps of a sequence, which are counted in no loss or metric; each must have more.
-        step_gradients: whether the gradients of a sequence's steps are averaged or summed, over the steps
-            of a chunk where the state is carried; the loss is logged as a mean either way. Summed, they
-            suit a learning rate and a clipping threshold a step, whatever the number of steps.
-        omega: see `Topology`.
+        step_gradients: whether the gradients of a sequence's steps are averaged or summed, as a mean over
+            sequences; the loss is logged as a mean either way.
+        omega: coefficient of Pascanu's regulariser against vanishing gradients (`lit_seq.topologies.omega`),
+            for training in the plain loop; null leaves it out, 0 only logs it.
     """
 
     alignments = ("step",)

@@ -23,7 +23,8 @@ class ManyToOne(Topology):
         task: what the data offers; linked from `--data` on the command line.
         core: the recurrent part, a `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
-        omega: see `Topology`.
+        omega: coefficient of Pascanu's regulariser against vanishing gradients (`lit_seq.topologies.omega`),
+            for training in the plain loop; null leaves it out, 0 only logs it.
     """
 
     alignments = ("sequence",)

@@ -22,10 +22,28 @@ from torch.func import functional_call, grad, vjp
 from torch.nn.utils import parametrize
 
 from lit_seq.cells import Cell
+from lit_seq.cells.batch_norm import BatchNorm
 from lit_seq.cores import Core
 from lit_seq.errors import UserError
 from lit_seq.scan.watch import Scanned, Unwatchable, Watch, watching
 from lit_seq.topologies.measured import Measured
+
+
+def check_omega(omega: float | None, core: Core) -> None:
+    """Refuse a coefficient that is not one, and a core that Ω is not for.
+
+    Raises:
+        UserError: one of these.
+    """
+    if omega is None:
+        return
+    if not 0 <= omega < float("inf"):
+        raise UserError(f"omega is {omega}; it must be null, or a number that is at least 0.")
+    if any(isinstance(module, BatchNorm) for module in core.modules()):
+        raise UserError(
+            "omega is about each sequence's own gradient, and batch normalisation mixes those of a batch; it"
+            " must be null, or the cell another one."
+        )
 
 
 def measure_with_omega(

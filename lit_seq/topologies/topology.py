@@ -11,7 +11,6 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from lit_seq.cells import Jordan
-from lit_seq.cells.batch_norm import BatchNorm
 from lit_seq.cores import Core, CoreState
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
@@ -19,7 +18,7 @@ from lit_seq.errors import UserError
 from lit_seq.topologies.bits import BIT_METRICS, compare_bits
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.omega import measure_with_omega
+from lit_seq.topologies.omega import check_omega, measure_with_omega
 from lit_seq.topologies.specification import describe
 from lit_seq.topologies.values import VALUE_METRICS, compare_values, nrmse
 
@@ -99,7 +98,7 @@ class Topology(L.LightningModule, ABC):
                 " Jordan; use --model OutputFeedback."
             )
         self.head = nn.Linear(self.core.output_size, task.target_size)
-        self._check_omega(omega)
+        check_omega(omega, self.core)
         self.register_buffer("omega", None if omega is None else torch.tensor(float(omega)))
         self._epoch = EpochMeans()
         self._carried: CoreState | None = None
@@ -264,15 +263,6 @@ class Topology(L.LightningModule, ABC):
     def _carry(self, measured: Measured) -> None:
         if self.carries_state:
             self._carried = torch.utils._pytree.tree_map(torch.detach, measured.state)
-
-    def _check_omega(self, omega: float | None) -> None:
-        if omega is not None and not omega >= 0:
-            raise UserError(f"{type(self).__name__}: omega is {omega}; it must be at least 0, or null.")
-        if omega is not None and any(isinstance(module, BatchNorm) for module in self.core.modules()):
-            raise UserError(
-                f"{type(self).__name__}: omega is about each sequence's own gradient, and batch normalisation"
-                " mixes those of a batch; it must be null, or the cell another one."
-            )
 
     def _accumulate(self, batch: Batch, batch_idx: int) -> None:
         measured = self.measure(batch, self._state_before(batch_idx))

@@ -230,8 +230,9 @@ def test_a_gradient_too_small_to_square_counts():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"omega": -1.0}, "ManyToOne: omega is -1.0; it must be at least 0, or null."),
-        ({"omega": float("nan")}, "ManyToOne: omega is nan; it must be at least 0, or null."),
+        ({"omega": -1.0}, "omega is -1.0; it must be null, or a number that is at least 0"),
+        ({"omega": float("nan")}, "omega is nan; it must be null"),
+        ({"omega": float("inf")}, "omega is inf; it must be null"),
         ({"cell": BatchNormLSTM}, "batch normalisation mixes"),
         ({"cell": BatchNormInputElman}, "batch normalisation mixes"),
     ],
