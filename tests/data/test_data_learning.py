@@ -1,7 +1,7 @@
 """Each problem is learned by a suitable network in an easy form, by the command line as a user would type it.
 
-Baselines are those of the problems' docstrings. Everything follows from seed 0, the default; seed 1 reaches all
-thresholds as well.
+Baselines are those of the problems' docstrings. Everything follows from seed 0, the default; seed 1 reaches
+all thresholds as well.
 """
 
 import json
