@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vjp
 from torch.nn.utils import parametrize
+from torch.utils._pytree import tree_map
 
 from lit_seq.cells import Cell
 from lit_seq.cells.batch_norm import BatchNorm
@@ -78,6 +79,7 @@ def measure_with_omega(
 
     try:
         errors, (measured, scans) = grad(loss, has_aux=True)(zeros)
+        errors = tree_map(torch.detach, errors)
     except Unwatchable:
         scans = {}
     if not scans:
@@ -100,7 +102,7 @@ def _omega(cell: Cell[Any], scanned: Scanned, errors: Sequence[Tensor]) -> Tenso
     inputs = scanned.inputs.detach().flatten(0, 1)
     states = type(scanned.states)(*(part.detach().flatten(0, 1) for part in scanned.states))
     features = _features(states)
-    error = torch.cat([part.detach() for part in errors], -1).flatten(0, 1)
+    error = torch.cat(list(errors), -1).flatten(0, 1)
     # A vanishing gradient squared may no longer be a number above zero.
     largest = error.abs().amax(-1, keepdim=True)
     present = largest > 0
