@@ -34,7 +34,7 @@ class Clockwork(AffineCell[ClockworkState]):
         h_t^i = tanh(W^i x_t + b^i + Σ_{j: T_j ≥ T_i} U^ij h_{t-1}^j)   if t mod T_i = 0
         h_t^i = h_{t-1}^i                                             otherwise
 
-    Source: Koutník, Greff, Gomez & Schmidhuber 2014 (arXiv:1402.3511), section 3; their periods are the powers
+    Source: Koutník, Greff, Gomez & Schmidhuber 2014 (arXiv:1402.3511), section 3, where periods are powers
     of two.
 
     Attributes:
@@ -69,7 +69,10 @@ class Clockwork(AffineCell[ClockworkState]):
         units = hidden_size // len(periods)
         self.register_buffer("period", torch.tensor(periods).repeat_interleave(units))
         mask = (self.period >= self.period.unsqueeze(1)).to(self.weight_recurrent.dtype)
+        name = type(self).__name__
         parametrize.register_parametrization(self, "weight_recurrent", _Masked(mask))
+        # torch derives a class, with a name that no user knows.
+        type(self).__name__ = name
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -29,8 +29,8 @@ class DeepTransition(AffineCell[HiddenState]):
 
         y_t = φ(… φ(O_1 h_t + e_1) …)
 
-    Source: Pascanu, Gülçehre, Cho & Bengio 2014 (arXiv:1312.6026), sections 3.2 and 3.3. With one input layer,
-    one transition layer and no output layer it is Elman's network.
+    Source: Pascanu, Gülçehre, Cho & Bengio 2014 (arXiv:1312.6026), sections 3.2 and 3.3. With one
+    input layer, one transition layer and no output layer it is Elman's network.
 
     Args:
         input_size: features of an input.

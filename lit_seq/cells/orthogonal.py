@@ -63,7 +63,10 @@ class OrthogonalElman(Elman):
             input_size, hidden_size, activation, input_init=input_init, input_std=input_std, bias=bias
         )
         self._initial: OrthogonalInitialisation = recurrent_init
+        name = type(self).__name__
         orthogonal(self, "weight_recurrent", orthogonal_map)
+        # torch derives a class, with a name that no user knows.
+        type(self).__name__ = name
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

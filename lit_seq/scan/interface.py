@@ -70,7 +70,7 @@ def _run(
 
 
 def _check(cell: Cell[StateT], inputs: Tensor, state: StateT | None, lengths: Tensor | None) -> None:
-    name = type(cell).__name__.removeprefix("Parametrized")
+    name = type(cell).__name__
     if inputs.dim() != 3 or inputs.shape[2] != cell.input_size or inputs.shape[0] == 0:
         raise ValueError(
             f"{name}: the inputs have shape {tuple(inputs.shape)}; "
