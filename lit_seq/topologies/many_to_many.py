@@ -12,6 +12,7 @@ from lit_seq.data.task import Task
 from lit_seq.errors import UserError
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.topology import Topology
+from lit_seq.topologies.truncation import check_truncation, run_truncated
 
 
 class ManyToMany(Topology):
@@ -25,6 +26,8 @@ class ManyToMany(Topology):
         core: the recurrent part, a `Core` class with its options.
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
         washout: first steps of a sequence, which are counted in no loss or metric; each must have more.
+        truncation: steps after which gradients on their way back through time stop, in training; null lets
+            them reach the first step (`lit_seq.topologies.truncation`).
         step_gradients: whether the gradients of a sequence's steps are averaged or summed, as a mean over
             sequences; the loss is logged as a mean either way.
         omega: coefficient of Pascanu's regulariser against vanishing gradients (`lit_seq.topologies.omega`),
@@ -39,26 +42,34 @@ class ManyToMany(Topology):
         core: Callable[[int], Core] = Stack,
         embedding_size: int | None = 64,
         washout: int = 0,
+        truncation: int | None = None,
         step_gradients: Literal["mean", "sum"] = "mean",
         omega: float | None = None,
     ) -> None:
         # A subclass need not have these options.
         options: dict[str, Any] = {"washout": washout} if washout else {}
+        options |= {} if truncation is None else {"truncation": truncation}
         options |= {"step_gradients": step_gradients} if step_gradients != "mean" else {}
         super().__init__(task, core, embedding_size, omega, **options)
         if washout < 0:
             raise UserError(f"{type(self).__name__}: washout is {washout}; it must be at least 0.")
+        check_truncation(truncation, self.core, omega)
         if step_gradients == "sum" and self.task.targets == "bits":
             raise UserError(
                 f"{type(self).__name__}: with bits as targets every sequence counts alike, however many steps"
                 " it has; step_gradients must be mean."
             )
         self.washout = washout
+        self.truncation = truncation
         self.step_gradients = step_gradients
 
     def forward(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, CoreState]:
         """Return the head's outputs, (time, batch, target_size), and the state after the batch."""
-        outputs, state = self.core(self.features(batch.inputs), state, batch.lengths)
+        inputs = self.features(batch.inputs)
+        if self.training and self.truncation is not None:
+            outputs, state = run_truncated(self.core, inputs, state, batch.lengths, self.truncation)
+        else:
+            outputs, state = self.core(inputs, state, batch.lengths)
         return self.head(outputs), state
 
     def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:

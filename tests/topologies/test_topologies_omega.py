@@ -21,6 +21,7 @@ from lit_seq.cells import (
     OrthogonalElman,
     Skip,
 )
+from lit_seq.checkpoint_file import load_model
 from lit_seq.cli import main
 from lit_seq.cores import NTM, AttentionSummary, ReNet, Stack
 from lit_seq.data import Batch, Task, Vocabulary
@@ -29,7 +30,7 @@ from lit_seq.errors import UserError
 from lit_seq.packing.keys import pack_key
 from lit_seq.packing.plan import Keys
 from lit_seq.packing.run import run_pack
-from lit_seq.topologies import LanguageModel, ManyToMany, ManyToOne
+from lit_seq.topologies import LanguageModel, ManyToMany, ManyToOne, Topology
 from lit_seq.topologies.omega import measure_with_omega
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -297,6 +298,8 @@ def test_packed_trials_equal_solo_runs(tmp_path, capsys, task):
             pd.read_csv(tmp_path / f"{name}{each[0]}" / "metrics.csv") for name in ("packed", "solo")
         )
         assert other["train/omega"].count() == 6
+        loaded = load_model(tmp_path / f"packed{each[0]}" / "checkpoints" / "last.ckpt", Topology)
+        assert float(loaded.omega) == each[1] == loaded.hparams["omega"]
         assert "val/omega" not in other
         for column in other:
             # Lightning keeps validation metrics in float32 whatever the precision.

@@ -3,15 +3,18 @@
 from functools import partial
 
 import lightning as L
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves, tree_map
 
-from lit_seq.cells import Elman
+from lit_seq.cells import LSTM, BatchNormLSTM, Clockwork, Elman
+from lit_seq.checkpoint_file import load_model
 from lit_seq.cli import main
-from lit_seq.cores import Stack
+from lit_seq.cores import NTM, Stack
 from lit_seq.data import Batch, Task, Vocabulary
 from lit_seq.data.batch import IGNORED
 from lit_seq.errors import UserError
@@ -67,6 +70,65 @@ def test_a_language_model_trains_as_a_loop_that_truncates(kind, steps):
     torch.testing.assert_close(shapes, values, rtol=1e-11, atol=1e-13)
 
 
+CORES = {
+    "elman": partial(Stack, cell=Elman, hidden_size=4),
+    "deep": partial(Stack, cell=LSTM, hidden_size=4, layers=2, learned_initial_state=True),
+    "clockwork": partial(Stack, cell=Clockwork, hidden_size=4),
+    "ntm": partial(NTM, hidden_size=4, rows=5, width=3, learned_initial_state=True),
+}
+
+
+def stretches(model, sequence, steps):
+    """One sequence in pieces, each from the detached end of the one before."""
+    state, outputs = None, []
+    for start in range(0, sequence.shape[1], steps):
+        state = None if state is None else tree_map(torch.detach, state)
+        output, state = model.core(model.features(sequence[:, start : start + steps]), state)
+        outputs.append(model.head(output))
+    return torch.cat(outputs)[:, 0]
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("steps", [1, 3, 4, 20])
+def test_gradients_within_a_sequence_stop_where_they_are_told(core, steps):
+    torch.manual_seed(0)
+    lengths = torch.tensor([7, 1, 4, 6])
+    model = ManyToMany(Task("vectors", 2, "values", 3, "step"), CORES[core], truncation=steps)
+    inputs, targets = torch.randn(4, 7, 2), torch.randn(4, 7, 3)
+    noisy = torch.where((torch.arange(7) < lengths.unsqueeze(1)).unsqueeze(-1), inputs, torch.nan)
+    measured = model.measure(Batch(noisy, targets, lengths))
+    gradients = torch.autograd.grad(measured.means["loss"], list(model.parameters()), allow_unused=True)
+    total = 0.0
+    for index, length in enumerate(lengths.tolist()):
+        outputs = stretches(model, inputs[index : index + 1, :length], steps)
+        total = total + (outputs - targets[index, :length]).square().mean(-1).sum()
+    expected = torch.autograd.grad(total / lengths.sum(), list(model.parameters()), allow_unused=True)
+    torch.testing.assert_close(measured.means["loss"], total / lengths.sum(), rtol=1e-12, atol=0)
+    for found, wanted in zip(gradients, expected, strict=True):
+        assert (found is None) == (wanted is None)
+        if found is not None:
+            torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-13)
+    # In evaluation nothing is cut, and nothing would change.
+    again = model.eval().measure(Batch(inputs, targets, lengths))
+    torch.testing.assert_close(again.means["loss"], measured.means["loss"], rtol=1e-12, atol=0)
+    for one, other in zip(tree_leaves(again.state), tree_leaves(measured.state), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"truncation": 0}, "truncation is 0; it must be null, or at least 1"),
+        ({"truncation": 2, "omega": 1.0}, "leaves omega no gradients"),
+        ({"truncation": 2, "core": partial(Stack, cell=BatchNormLSTM)}, "for batch normalisation"),
+        ({"truncation": 2, "core": partial(Stack, bidirectional=True)}, "reads from left to right"),
+    ],
+)
+def test_senseless_truncation_is_refused(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        ManyToMany(Task("vectors", 2, "values", 3, "step"), **options)
+
+
 @pytest.mark.parametrize("targets", ["classes", "values"])
 def test_sums_are_over_the_steps_that_count_and_means_over_sequences(targets):
     torch.manual_seed(0)
@@ -101,30 +163,52 @@ def test_steps_of_bits_are_not_summed():
         ManyToMany(task, step_gradients="sum")
 
 
-def command(folder, name, index, kind):
+LANGUAGE = [
+    "--model=LanguageModel",
+    "--model.embedding_size=3",
+    "--data=Shakespeare",
+    "--data.chunk_length=6",
+]
+COPYING = ["--model=ManyToMany", "--model.core.layers=2", "--model.core.variational_dropout=0.3"]
+COPYING += ["--data=CopyingMemory", "--data.length=5"]
+
+
+def command(folder, name, index, *options):
     return [
-        *("fit", "--model", "LanguageModel", "--model.core.cell=GRU", "--model.core.hidden_size=4"),
-        *("--model.embedding_size=3", f"--model.step_gradients={kind}", "--data=Shakespeare"),
-        *("--data.chunk_length=6", "--data.batch_size=4", "--trainer.limit_val_batches=1"),
+        *("fit", "--model.core.cell=GRU", "--model.core.hidden_size=4", *options),
+        *("--data.batch_size=4", "--trainer.limit_val_batches=1", "--trainer.gradient_clip_val=0.1"),
         *("--trainer.max_steps=6", "--trainer.log_every_n_steps=1", "--trainer.precision=64-true"),
         *("--trainer.enable_progress_bar=false", "--wandb.mode=disabled", f"--seed_everything={index}"),
         *("--optimizer=SGD", "--optimizer.lr=0.1", "--runs_dir", str(folder), "--name", f"{name}{index}"),
     ]
 
 
-def test_from_the_command_line_alone_and_in_a_pack(tmp_path, capsys):
-    assert run_pack([command(tmp_path, "packed", index, "sum") for index in range(2)]) == [0, 0]
+def rows(folder):
+    return pd.read_csv(folder / "metrics.csv")[["train/loss", "train/gradient_norm"]].dropna()
+
+
+@pytest.mark.parametrize(
+    ("options", "other", "ratio"),
+    [
+        ([*LANGUAGE, "--model.step_gradients=sum"], LANGUAGE, 6),
+        ([*COPYING, "--model.truncation=4"], [*COPYING, "--model.truncation=100"], None),
+    ],
+)
+def test_from_the_command_line_alone_and_in_a_pack(tmp_path, capsys, options, other, ratio):
+    assert run_pack([command(tmp_path, "packed", index, *options) for index in range(2)]) == [0, 0]
     said = capsys.readouterr().err
     assert "A pack of 2 trials" in said
     assert "one by one" not in said
     for index in range(2):
-        assert main(command(tmp_path, "solo", index, "sum")) == 0
-    assert main(command(tmp_path, "mean", 0, "mean")) == 0
-    packed, solo, mean = (
-        pd.read_csv(tmp_path / name / "metrics.csv")[["train/loss", "train/gradient_norm"]].dropna()
-        for name in ("packed0", "solo0", "mean0")
-    )
-    pd.testing.assert_frame_equal(packed, solo, rtol=1e-8)
-    # The same loss at first, and six times its gradient.
-    assert solo["train/loss"][0] == pytest.approx(mean["train/loss"][0], rel=1e-12)
-    assert solo["train/gradient_norm"][0] == pytest.approx(6 * mean["train/gradient_norm"][0], rel=1e-12)
+        assert main(command(tmp_path, "solo", index, *options)) == 0
+        solo = rows(tmp_path / f"solo{index}")
+        pd.testing.assert_frame_equal(rows(tmp_path / f"packed{index}"), solo, rtol=1e-8)
+    loaded = load_model(tmp_path / "packed0" / "checkpoints" / "last.ckpt", ManyToMany)
+    assert (loaded.step_gradients, loaded.truncation) == (("mean", 4) if ratio is None else ("sum", None))
+    assert main(command(tmp_path, "other", 1, *other)) == 0
+    if ratio is not None:
+        # The same loss at first, and its gradient times the number of steps.
+        (loss, norm), (expected, alone) = solo.iloc[0], rows(tmp_path / "other1").iloc[0]
+        assert (loss, norm) == pytest.approx((expected, ratio * alone), rel=1e-12)
+    else:
+        assert not np.allclose(solo["train/loss"], rows(tmp_path / "other1")["train/loss"])
