@@ -91,7 +91,7 @@ def test_memory_network_beats_lstm_on_single_facts(fit):
     assert guesses["accuracy"] < 0.6
 
 
-DIGITS = "--model ManyToOne --data Digits --data.batch_size 32 --optimizer.lr 5e-3"
+DIGITS = "--model ManyToOne --data Digits --data.batch_size 32 --trainer.max_steps 1000"
 
 
 def accuracy_on_digits(model):
@@ -103,13 +103,12 @@ def accuracy_on_digits(model):
     return right / sum(len(b.targets) for b in batches)
 
 
-def test_sweeps_over_an_image_beat_reading_it_by_rows(fit):
+def test_digits_by_sweeps_over_the_image_and_by_rows(fit):
     renet = fit(
         "renet",
-        f"{DIGITS} --trainer.max_steps 1000 --model.core ReNet --model.core.cell GRU",
-        "--model.core.hidden_size 32",
+        f"{DIGITS} --optimizer.lr 3e-3 --model.core ReNet --model.core.cell GRU --model.core.hidden_size 64",
     )
-    rows = fit("rows", f"{DIGITS} --trainer.max_steps 1000 --model.core.hidden_size 64")
+    rows = fit("rows", f"{DIGITS} --optimizer.lr 5e-3 --model.core.hidden_size 64")
     of_sweeps, of_rows = accuracy_on_digits(renet), accuracy_on_digits(rows)
     print(size(renet), of_sweeps, size(rows), of_rows)
     assert of_sweeps > 0.96
