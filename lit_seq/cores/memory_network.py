@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_seq.cores.core import Core
+from lit_seq.errors import UserError
 from lit_seq.scan import check_lengths
 
 
@@ -50,7 +51,8 @@ class MemoryNetwork(Core):
         position_encoding: weight words by l; else a sentence is a bag of words (l = 1).
 
     Raises:
-        ValueError: a size is below 1; or, when run, a sequence is not made of whole sentences.
+        ValueError: a size is below 1.
+        UserError: a sequence that is read is not made of whole sentences.
     """
 
     causal = False
@@ -149,6 +151,6 @@ class MemoryNetwork(Core):
         ):
             time = next((int(n) for n in lengths if n % self.words), time)
         if time % self.words:
-            raise ValueError(
+            raise UserError(
                 f"MemoryNetwork: a sequence of {time} steps is not made of sentences of {self.words} words."
             )

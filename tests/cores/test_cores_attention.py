@@ -1,10 +1,13 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from lit_seq.cells import GRU
 from lit_seq.cores import Attention, AttentionSummary, Stack
+from lit_seq.data import Batch, Task
+from lit_seq.topologies import ManyToOne
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -79,3 +82,16 @@ def test_the_summary_is_the_encoders_beside_what_it_attends_to():
     torch.testing.assert_close(outputs[2], torch.cat([encoded[2], context], -1), rtol=0, atol=1e-12)
     torch.testing.assert_close(core.attention_weights(state), weights, rtol=0, atol=1e-12)
     assert weights[1, :, 3:].abs().max() == 0
+
+
+def test_predictions_say_to_what_was_attended():
+    torch.manual_seed(0)
+    task = Task("vectors", 3, "values", 1, "sequence")
+    model = ManyToOne(task, partial(AttentionSummary, encoder=partial(Stack, cell=GRU, hidden_size=4)))
+    batch = Batch(torch.randn(2, 5, 3), torch.randn(2, 1), torch.tensor([5, 3]))
+    _, state = model.core(batch.inputs.transpose(0, 1), None, batch.lengths)
+    expected = state.weights.tolist()
+    assert [row["attention"] for row in model.predictions(batch)] == expected
+    assert expected[1][0][3:] == [0, 0]
+    plain = ManyToOne(task, partial(Stack, cell=GRU, hidden_size=4))
+    assert "attention" not in plain.predictions(batch)[0]

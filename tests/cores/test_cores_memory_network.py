@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lit_seq.cores import MemoryNetwork
+from lit_seq.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -67,7 +68,7 @@ def test_answers_by_hand(hops, memories, position_encoding):
 )
 def test_broken_sentences_are_refused(time, lengths, sentence):
     core = MemoryNetwork(5, words=3)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((UserError, ValueError), match=sentence):
         core(torch.randn(time, 2, 5), None, None if lengths is None else torch.tensor(lengths))
 
 
