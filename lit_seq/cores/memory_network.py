@@ -126,18 +126,19 @@ class MemoryNetwork(Core):
         return torch.einsum("sjbkd,jd->kbsd", embedded, self.encoding)
 
     def _answers(self, memories: Tensor) -> tuple[Tensor, Tensor]:
-        """Return u^{K+1} of sentence, (batch, sentences, hidden), and p, (batch, hops, asking, asked)."""
+        """Return each u^{K+1}, (batch, sentences, hidden), and p, (batch, hops, asking, asked)."""
         place = torch.arange(memories.shape[2], device=memories.device)
         age = place.unsqueeze(1) - place - 1
         hidden = age < 0
         # The first sentence has none to look at; its softmax looks at itself, and is then left out.
         masked = hidden & (place + place.unsqueeze(1) > 0)
-        ages = self.ages[:, age.clamp(0, self.memories - 1)]
+        age = age.clamp(0, self.memories - 1).expand(memories.shape[1], -1, -1)
         u, seen = memories[0], []
         for k in range(self.hops):
-            scores = u @ memories[k].mT + torch.einsum("bsd,sid->bsi", u, ages[k])
+            scores = u @ memories[k].mT + (u @ self.ages[k].mT).gather(-1, age)
             weights = torch.softmax(scores.masked_fill(masked, -torch.inf), -1).masked_fill(hidden, 0.0)
-            u = u + weights @ memories[k + 1] + torch.einsum("bsi,sid->bsd", weights, ages[k + 1])
+            by_age = weights.new_zeros(*weights.shape[:2], self.memories).scatter_add(-1, age, weights)
+            u = u + weights @ memories[k + 1] + by_age @ self.ages[k + 1]
             seen.append(weights)
         return u, torch.stack(seen, 1)
 
