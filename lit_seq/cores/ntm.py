@@ -15,6 +15,7 @@ from lit_seq.cores.addressing import by_content, by_location
 from lit_seq.cores.core import Core
 from lit_seq.cores.initial_state import trainable, trained
 from lit_seq.scan import check_lengths
+from lit_seq.scan.padding import chosen
 
 
 class NTMState(NamedTuple):
@@ -144,7 +145,7 @@ class NTM(Core):
         with torch.autocast(inputs.device.type, enabled=False), parametrize.cached():
             for t, x in enumerate(inputs.to(self.heads.weight.dtype).unbind(0)):
                 after = self._step(x, state)
-                state = after if valid is None else tree_map(partial(_chosen, valid[t]), after, state)
+                state = after if valid is None else tree_map(partial(chosen, valid[t]), after, state)
                 outputs.append(self.controller.output(state.controller))
                 reads.append(state.reads)
         joined = torch.cat([torch.stack(outputs), torch.stack(reads)], -1)
@@ -177,8 +178,3 @@ class NTM(Core):
             written = written - written * (weight.unsqueeze(-1) * erased.unsqueeze(-2))
         written = torch.baddbmm(written, writing.mT, add.unflatten(-1, (-1, self.width)))
         return NTMState(controller, written, weights, (reading @ memory).flatten(1))
-
-
-def _chosen(valid: Tensor, after: Tensor, before: Tensor) -> Tensor:
-    """Return what a sequence has after a step, or before it where the step is padding."""
-    return torch.where(valid.reshape(-1, *[1] * (after.dim() - 1)), after, before)

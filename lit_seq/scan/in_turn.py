@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lit_seq.cells.lstm import LSTM, LSTMState
-from lit_seq.scan.library import arguments
+from lit_seq.scan.library import lstm, tensors
+from lit_seq.scan.operator import apply_stacked
 
 
 def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> tuple[Tensor, LSTMState]:
@@ -22,29 +23,20 @@ def run(cell: LSTM, inputs: Tensor, state: LSTMState, valid: Tensor | None) -> t
         state: state before the first step.
         valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
     """
-    inputs, weight_input, bias, weight = arguments(cell, inputs, valid)
-    biases = [] if bias is None else [bias, torch.zeros_like(bias)]
-    tensors = inputs, *state, weight_input, weight, *biases
+    inputs, *weights = tensors(cell, inputs, valid)
+    given = inputs, *state, *weights
     # Without a mapped argument the rule for vmap is not asked.
-    mapped = any(map(torch._C._functorch.is_batchedtensor, tensors))
-    outputs, h, c = (_Mapped.apply if mapped else _lstm)(*tensors)
+    mapped = any(map(torch._C._functorch.is_batchedtensor, given))
+    outputs, h, c = (_Mapped.apply if mapped else lstm)(*given)
     return outputs, LSTMState(h, c)
 
 
-def _lstm(inputs: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Take x (time, batch, input), h_0, c_0, W, U and the two biases, if any; return h, h_T and c_T."""
-    # layers, dropout, training, bidirectional, batch first; a backward pass needs the form for training.
-    options = (len(weights) == 4, 1, 0.0, torch.is_grad_enabled(), False, False)
-    outputs, h, c = torch.lstm(inputs, (h.unsqueeze(0), c.unsqueeze(0)), list(weights), *options)
-    return outputs, h.squeeze(0), c.squeeze(0)
-
-
 class _Mapped(torch.autograd.Function):
-    """`_lstm` with the rule for vmap that `torch.lstm` has not."""
+    """`lstm` with the rule for vmap that `torch.lstm` has not."""
 
     @staticmethod
     def forward(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return _lstm(*tensors)
+        return lstm(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
@@ -52,15 +44,11 @@ class _Mapped(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> Any:
-        stacked = [
-            tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-            for tensor, dim in zip(tensors, in_dims, strict=True)
-        ]
-        return _Stacked.apply(*stacked), (0, 0, 0)
+        return apply_stacked(_Stacked, info.batch_size, in_dims, tensors)
 
 
 class _Stacked(torch.autograd.Function):
-    """`_lstm` of stacked trials, each with a graph of its own, so that backward too has a core a trial."""
+    """`lstm` of stacked trials, each with a graph of its own, so that backward too has a core a trial."""
 
     @staticmethod
     def forward(ctx: Any, *stacked: Tensor) -> tuple[Tensor, ...]:
@@ -69,7 +57,7 @@ class _Stacked(torch.autograd.Function):
         def one(tensors: tuple[Tensor, ...]) -> tuple[list[Tensor], tuple[Tensor, ...]]:
             leaves = [t.detach().requires_grad_(n) for t, n in zip(tensors, needed, strict=True)]
             with torch.set_grad_enabled(any(needed)):
-                return leaves, _lstm(*leaves)
+                return leaves, lstm(*leaves)
 
         ctx.trials = _on_all_cores(one, zip(*(tensor.unbind(0) for tensor in stacked), strict=True))
         ctx.set_materialize_grads(False)

@@ -6,7 +6,7 @@ from torch.nn.utils import parametrize
 
 from lit_seq.cells.cell import Cell, StateT
 from lit_seq.scan.choice import implementation
-from lit_seq.scan.padding import last, turned
+from lit_seq.scan.padding import last, readable, turned
 
 
 def scan(
@@ -101,8 +101,7 @@ def check_lengths(reader: nn.Module, lengths: Tensor | None, time: int, batch: i
     name = type(reader).__name__
     if lengths.shape != (batch,):
         raise ValueError(f"{name}: the lengths have shape {tuple(lengths.shape)}; it must be {(batch,)}.")
-    # Reading values would stall a GPU, and cannot be done under vmap.
-    if lengths.device.type == "cpu" and not torch._C._functorch.is_batchedtensor(lengths):
+    if readable(lengths):
         shortest, longest = (int(x) for x in lengths.aminmax())
         if shortest < 1 or longest > time:
             raise ValueError(

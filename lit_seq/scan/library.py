@@ -1,6 +1,7 @@
 """Scans through torch's own recurrent kernels: cuDNN on a GPU, oneDNN for the LSTM on a CPU."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -53,23 +54,41 @@ def run(cell: AffineCell[Any], inputs: Tensor, state: Any, valid: Tensor | None)
         state: state before the first step.
         valid: (time, batch, 1) bool, False at padding, which comes last; None without padding.
     """
-    inputs, weight_input, bias, weight = arguments(cell, inputs, valid)
-    weights = [weight_input, weight, *([] if bias is None else [bias, torch.zeros_like(bias)])]
-    # cuDNN refuses an expanded state, such as a learned one.
-    before = tuple(part.unsqueeze(0).contiguous() for part in state)
-    # layers, dropout, training, bidirectional, batch first; a backward pass needs the form for training.
-    options = (bias is not None, 1, 0.0, torch.is_grad_enabled(), False, False)
+    inputs, *weights = tensors(cell, inputs, valid)
     match cell:
         case LSTM():
-            outputs, h, c = torch.lstm(inputs, before, weights, *options)
-            return outputs, LSTMState(h.squeeze(0), c.squeeze(0))
+            outputs, *after = lstm(inputs, *state, *weights)
+            return outputs, LSTMState(*after)
         case GRU():
-            outputs, h = torch.gru(inputs, before[0], weights, *options)
+            kernel = torch.gru
         case Elman(activation="relu"):
-            outputs, h = torch.rnn_relu(inputs, before[0], weights, *options)
+            kernel = torch.rnn_relu
         case _:
-            outputs, h = torch.rnn_tanh(inputs, before[0], weights, *options)
+            kernel = torch.rnn_tanh
+    outputs, h = kernel(inputs, _before(state.h), weights, *_options(weights))
     return outputs, cell.state_type(h.squeeze(0))
+
+
+def lstm(inputs: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Take x (time, batch, input), h_0, c_0, W, U and the two biases, if any; return h, h_T and c_T."""
+    outputs, h, c = torch.lstm(inputs, (_before(h), _before(c)), list(weights), *_options(weights))
+    return outputs, h.squeeze(0), c.squeeze(0)
+
+
+def tensors(cell: AffineCell[Any], inputs: Tensor, valid: Tensor | None) -> list[Tensor]:
+    """Return inputs, W, U and the two biases, if any, as torch's kernels take them for `arguments`."""
+    inputs, weight_input, bias, weight = arguments(cell, inputs, valid)
+    return [inputs, weight_input, weight, *([] if bias is None else [bias, torch.zeros_like(bias)])]
+
+
+def _before(part: Tensor) -> Tensor:
+    # cuDNN refuses an expanded state, such as a learned one.
+    return part.unsqueeze(0).contiguous()
+
+
+def _options(weights: Sequence[Tensor]) -> tuple[bool, int, float, bool, bool, bool]:
+    # Biases, layers, dropout, training, bidirectional, batch first; backward needs the form for training.
+    return len(weights) == 4, 1, 0.0, torch.is_grad_enabled(), False, False
 
 
 def arguments(cell: AffineCell[Any], inputs: Tensor, valid: Tensor | None) -> Arguments:

@@ -4,6 +4,16 @@ import torch
 from torch import Tensor
 
 
+def readable(lengths: Tensor) -> bool:
+    """Return whether the values of `lengths` can be looked at: it would stall a GPU, and vmap has none."""
+    return lengths.device.type == "cpu" and not torch._C._functorch.is_batchedtensor(lengths)
+
+
+def chosen(valid: Tensor, after: Tensor, before: Tensor) -> Tensor:
+    """Return `after`, (batch, …), for the sequences where `valid` (batch,) holds, and `before` elsewhere."""
+    return torch.where(valid.reshape(-1, *[1] * (after.dim() - 1)), after, before)
+
+
 def turned(sequence: Tensor, lengths: Tensor | None) -> Tensor:
     """Return (time, batch, features) with each sequence turned round and its padding left behind it."""
     if lengths is None:

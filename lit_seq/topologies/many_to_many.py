@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
+from lit_seq.scan.padding import readable
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.topology import Topology
 from lit_seq.topologies.truncation import check_truncation, run_truncated
@@ -95,7 +95,7 @@ class ManyToMany(Topology):
         if not first:
             return outputs, targets, lengths
         shortest = len(outputs)
-        if lengths is not None and _readable(lengths):
+        if lengths is not None and readable(lengths):
             shortest = int(lengths.min())
         if shortest <= first:
             raise UserError(
@@ -125,8 +125,3 @@ class ManyToMany(Topology):
                 row = {key: [names[i] if i != IGNORED else None for i in value] for key, value in row.items()}
             rows.append(row)
         return rows
-
-
-def _readable(lengths: Tensor) -> bool:
-    # Reading values would stall a GPU, and cannot be done under vmap.
-    return lengths.device.type == "cpu" and not torch._C._functorch.is_batchedtensor(lengths)

@@ -10,6 +10,7 @@ from lit_seq.cells.batch_norm import BatchNorm
 from lit_seq.cores import Core, CoreState
 from lit_seq.errors import UserError
 from lit_seq.scan import check_lengths
+from lit_seq.scan.padding import chosen
 
 
 def check_truncation(steps: int | None, core: Core, omega: float | None) -> None:
@@ -65,11 +66,7 @@ def run_truncated(
             stretch = torch.where(going.unsqueeze(-1), stretch, 0.0)
             output, after = core(stretch, before, left.clamp(1, len(stretch)))
             output = torch.where(going.unsqueeze(-1), output, 0.0)
-            state = tree_map(partial(_chosen, going), after, before)
+            state = tree_map(partial(chosen, going), after, before)
             left = left - len(stretch)
         outputs.append(output)
     return torch.cat(outputs), state
-
-
-def _chosen(going: Tensor, after: Tensor, before: Tensor) -> Tensor:
-    return torch.where(going.reshape(-1, *[1] * (after.dim() - 1)), after, before)
