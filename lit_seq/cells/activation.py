@@ -43,6 +43,7 @@ def _function(name: str) -> Any:
     return getattr(torch, name, None) or getattr(F, name, None)
 
 
+@cache
 def _is_elementwise(function: Any) -> bool:
     if not callable(function) or isinstance(function, type):
         return False

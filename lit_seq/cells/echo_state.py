@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lit_seq.cells.cell import HiddenState
+from lit_seq.cells.initialisation import spectral_radius_of
 from lit_seq.cells.leaky import Leaky, spread
 
 
@@ -87,7 +88,7 @@ class EchoState(Leaky):
             weight = _uniform(torch.Size([size**2]), 1.0)
             weight[torch.randperm(size**2)[:zeros]] = 0.0
             weight = weight.reshape(size, size)
-            found = torch.linalg.eigvals(weight).abs().max()
+            found = spectral_radius_of(weight)
             # Without a loop the matrix is triangular but for its order, and its eigenvalues are exactly 0.
             if found > 0:
                 return weight * (radius / found)

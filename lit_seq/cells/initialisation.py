@@ -59,10 +59,16 @@ def set_spectral_radius(matrix: Tensor, radius: float) -> None:
     Raises:
         ValueError: all eigenvalues are zero.
     """
-    found = torch.linalg.eigvals(matrix.double()).abs().max().item()
+    found = spectral_radius_of(matrix)
     if found == 0:
         raise ValueError("spectral_radius cannot be set: all eigenvalues of a recurrent matrix are zero.")
     matrix.mul_(radius / found)
+
+
+@torch.no_grad()
+def spectral_radius_of(matrix: Tensor) -> float:
+    """Return the largest modulus of a square matrix's eigenvalues."""
+    return torch.linalg.eigvals(matrix.double()).abs().max().item()
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@ from lit_seq.cells.cell import Cell
 from lit_seq.cells.elman import Elman
 from lit_seq.cells.feed_forward import FeedForward
 from lit_seq.cells.gru import GRU
-from lit_seq.cells.jordan import Jordan
 from lit_seq.cells.leaky import Leaky
 from lit_seq.cells.lstm import LSTM
 from lit_seq.cells.min_gru import MinGRU
@@ -37,7 +36,6 @@ OPERATORS: dict[Callable[..., Any] | None, Run] = {
     Elman.step: elman.run,
     FeedForward.step: memoryless.run,
     GRU.step: gru.run,
-    Jordan.step: memoryless.run,
     Leaky.step: leaky.run,
     LSTM.step: lstm.run,
     MinGRU.step: min_gru.run,
