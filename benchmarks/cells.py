@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from page import device_name, write
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lit_seq.cells import GRU, LSTM, Cell, Elman
-from lit_seq.run_folder import replacing
 from lit_seq.scan import implementation, reference, scan
 from lit_seq.scan.overview import every_cell
 
@@ -150,13 +150,6 @@ def _status(key: str) -> int:
     return int(re.search(rf"{key}:\s+(\d+)", Path("/proc/self/status").read_text())[1])  # type: ignore[index]
 
 
-def device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
-    return model[1] if model else platform.processor()
-
-
 def milliseconds(values: list[float]) -> str:
     low, middle, high = (1000 * q for q in statistics.quantiles(values, n=4))
     return f"{middle:.2f} ({low:.2f}–{high:.2f})"
@@ -238,9 +231,7 @@ def main() -> None:
     for device in [arguments.device] if arguments.device else default:
         page = measure(device, arguments.quick)
         if not arguments.quick:
-            slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
-            with replacing(Path(__file__).parent / "results" / f"cells-{slug}.md") as file:
-                file.write(page)
+            write("cells", device, page)
 
 
 if __name__ == "__main__":

@@ -13,25 +13,22 @@ calls alone; what computes steps side by side gains more.
 
 import itertools
 import platform
-import re
 import statistics
-import time
-from collections.abc import Callable
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 import torch
+from cells import in_turns
+from page import device_name, write
 from torch import Tensor
 
 from lit_seq.allocator import keep_freed_memory
 from lit_seq.cells import Jordan
 from lit_seq.cores import Stack
 from lit_seq.data import Batch, RunningSum
-from lit_seq.run_folder import replacing
 from lit_seq.topologies import OutputFeedback
 
-BATCH, ROUNDS = 64, 25
+BATCH, ROUNDS = 64, 22
 LENGTHS = (25, 100, 400)
 HIDDEN = (32, 128)
 
@@ -50,26 +47,14 @@ def sequential(model: OutputFeedback, batch: Batch) -> Tensor:
     return model.loss_and_metrics(torch.stack(outputs), batch.targets.mT)[0]["loss"]
 
 
-def milliseconds(sides: list[Callable[[], Tensor]]) -> list[float]:
-    times: list[list[float]] = [[] for _ in sides]
-    for _ in range(ROUNDS):
-        for side, taken in zip(sides, times, strict=True):
-            start = time.perf_counter()
-            side().backward()
-            taken.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(taken[3:]) for taken in times]
-
-
 def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
-    found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
-    device = found[1] if found else platform.processor()
     lines = [
-        f"# Teacher forcing of a Jordan network, parallel and sequential, on {device}",
+        f"# Teacher forcing of a Jordan network, parallel and sequential, on {device_name('cpu')}",
         "",
         f"{date.today()}, Python {platform.python_version()}, torch {torch.__version__}, one thread, batch "
-        f"{BATCH}, float32. Milliseconds a forward and backward pass: medians of {ROUNDS - 3}. "
+        f"{BATCH}, float32. Milliseconds a forward and backward pass: medians of {ROUNDS}. "
         "`python benchmarks/jordan.py`",
         "",
         "| hidden | steps | sequential ms | parallel ms | ratio |",
@@ -82,12 +67,14 @@ def main() -> None:
         model = OutputFeedback(data.task, partial(Stack, cell=Jordan, hidden_size=hidden), None)
         batch = next(iter(data.train_dataloader()))
         torch.testing.assert_close(parallel(model, batch), sequential(model, batch))
-        slow, fast = milliseconds([partial(sequential, model, batch), partial(parallel, model, batch)])
+        sides = [
+            lambda loss=loss, model=model, batch=batch: loss(model, batch).backward()
+            for loss in (sequential, parallel)
+        ]
+        slow, fast = (1000 * statistics.median(times) for times in in_turns(sides, "cpu", 0.0, ROUNDS))
         lines.append(f"| {hidden} | {length} | {slow:.1f} | {fast:.1f} | {slow / fast:.1f} |")
         print(lines[-1], flush=True)
-    slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    with replacing(Path(__file__).parent / "results" / f"jordan-{slug}.md") as file:
-        file.write("\n".join([*lines, ""]))
+    write("jordan", "cpu", "\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":

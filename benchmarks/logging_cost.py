@@ -15,26 +15,23 @@ import argparse
 import itertools
 import os
 import platform
-import re
 import statistics
 import sys
 import time
 from datetime import date
 from importlib import metadata
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
-from cells import device_name
+from page import device_name, write
 from sweep_sides import OFFLINE, Case
 
 from lit_seq.allocator import keep_freed_memory
 from lit_seq.configuration import TRAINER_DEFAULTS
 from lit_seq.packing.pack import Pack
 from lit_seq.packing.run import run_pack
-from lit_seq.run_folder import replacing
 
 SKIPPED = 20
 BAR = 0.10
@@ -109,12 +106,11 @@ def main() -> None:
     os.environ |= OFFLINE
     keep_freed_memory()
     torch.set_num_threads(1)
-    name = device_name("cpu")
     versions = ", ".join(
         f"{package} {metadata.version(package)}" for package in ("torch", "lightning", "wandb")
     )
     lines = [
-        f"# What logging adds to a step of a pack on {name}",
+        f"# What logging adds to a step of a pack on {device_name('cpu')}",
         f"\n{date.today()}, Python {platform.python_version()}, {versions}. "
         f"`python {' '.join(['benchmarks/logging_cost.py', *sys.argv[1:]])}`, whose docstring says what is "
         "measured and how. Milliseconds a step, logged and not.\n",
@@ -126,9 +122,7 @@ def main() -> None:
         lines.append(row(trials, 100 if quick else 200, 1 if quick else 3))
         print(lines[-1], flush=True)
     if not quick:
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        with replacing(Path(__file__).parent / "results" / f"logging-cost-{slug}.md") as file:
-            file.write("\n".join(lines) + "\n")
+        write("logging-cost", "cpu", "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

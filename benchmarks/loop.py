@@ -9,23 +9,21 @@ Times are medians, the ratio is ours over the plain loop's: below 1, ours is the
 
 import itertools
 import platform
-import re
 import statistics
-import time
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 
 import torch
+from cells import in_turns
+from page import device_name, write
 from torch import Tensor
 from torch.nn import functional as F
 
 from lit_seq.allocator import keep_freed_memory
 from lit_seq.cells import GRU, LSTM, Elman
-from lit_seq.run_folder import replacing
 from lit_seq.scan import Choice, interface, reference, scan
 
-TIME, ROUNDS = 100, 25
+TIME, ROUNDS = 100, 22
 SIZES = ((16, 16), (64, 64), (128, 64))
 """Hidden units and sequences."""
 
@@ -71,24 +69,12 @@ def lstm(cell: LSTM, inputs: Tensor, keep: Tensor | None) -> Tensor:
 LOOPS: dict[type, Callable[..., Tensor]] = {Elman: elman, LSTM: lstm, GRU: gru}
 
 
-def milliseconds(sides: list[Callable[[], Tensor]]) -> list[float]:
-    times: list[list[float]] = [[] for _ in sides]
-    for _ in range(ROUNDS):
-        for side, taken in zip(sides, times, strict=True):
-            start = time.perf_counter()
-            side().sum().backward()
-            taken.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(taken[3:]) for taken in times]
-
-
 def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
     interface.implementation = lambda *_: Choice("loop", reference.run, "to be measured")  # type: ignore[assignment]
-    found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
-    device = found[1] if found else platform.processor()
     lines = [
-        f"# The loop against a plain loop on {device}",
+        f"# The loop against a plain loop on {device_name('cpu')}",
         "",
         f"{date.today()}, Python {platform.python_version()}, torch {torch.__version__}, one thread, "
         f"T = {TIME}, float32. Milliseconds a forward and backward pass: medians of {ROUNDS}. "
@@ -104,12 +90,11 @@ def main() -> None:
         cell, inputs = kind(hidden, hidden), torch.randn(TIME, batch, hidden, requires_grad=True)
         lengths = torch.randint(1, TIME + 1, (batch,)) if padded else None
         keep = None if lengths is None else (torch.arange(TIME).unsqueeze(1) < lengths).unsqueeze(-1)
-        plain, ours = milliseconds(
-            [
-                lambda run=LOOPS[kind], cell=cell, x=inputs, keep=keep: run(cell, x, keep),
-                lambda cell=cell, x=inputs, lengths=lengths: scan(cell, x, lengths=lengths)[0],
-            ]
-        )
+        sides = [
+            lambda run=LOOPS[kind], cell=cell, x=inputs, keep=keep: run(cell, x, keep).sum().backward(),
+            lambda cell=cell, x=inputs, lengths=lengths: scan(cell, x, lengths=lengths)[0].sum().backward(),
+        ]
+        plain, ours = (1000 * statistics.median(times) for times in in_turns(sides, "cpu", 0.0, ROUNDS))
         ratios.append(ours / plain)
         many = "many" if padded else "one"
         lines.append(
@@ -118,9 +103,7 @@ def main() -> None:
         print(lines[-1], flush=True)
     lines += ["", f"Highest ratio {max(ratios):.2f} (bar 1.3).", ""]
     print("\n".join(lines[-3:]), flush=True)
-    slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    with replacing(Path(__file__).parent / "results" / f"loop-{slug}.md") as file:
-        file.write("\n".join(lines))
+    write("loop", "cpu", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -8,20 +8,18 @@ inputs, which both share. The sides take turns; times are medians, on a CPU of o
 
 import argparse
 import platform
-import re
 import statistics
 import time
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import torch
+from page import device_name, write
 from torch import Tensor
 
 from lit_seq.allocator import keep_freed_memory
 from lit_seq.cells import HiddenState, MinGRU
-from lit_seq.run_folder import replacing
 from lit_seq.scan import min_gru, reference
 
 TIME, ROUNDS = 400, 15
@@ -46,13 +44,6 @@ def milliseconds(run: Callable[..., Any], cell: MinGRU, inputs: Tensor, weights:
     run(cell, inputs, HiddenState(torch.zeros_like(weights[0])), None)[0].backward(weights)
     wait()
     return 1000 * (clock() - start)
-
-
-def device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
-    return found[1] if found else platform.processor()
 
 
 def main() -> None:
@@ -84,9 +75,7 @@ def main() -> None:
         loop, ours = map(statistics.median, zip(*rounds[2:], strict=True))
         lines.append(f"| {batch} | {hidden} | {loop:.2f} | {ours:.2f} | {loop / ours:.1f} |")
         print(lines[-1], flush=True)
-    slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
-    with replacing(Path(__file__).parent / "results" / f"min-gru-{slug}.md") as file:
-        file.write("\n".join([*lines, ""]))
+    write("min-gru", device, "\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ import argparse
 import itertools
 import os
 import platform
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -34,12 +33,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cells import LAYERS, device_name, milliseconds
+from cells import LAYERS, milliseconds
+from page import device_name, write
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from lit_seq.allocator import keep_freed_memory
-from lit_seq.run_folder import replacing
 from lit_seq.scan import implementation, native, scan
 
 TIME, BATCH = 100, 64
@@ -233,9 +232,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     page = measure(quick)
     if not quick:
-        slug = re.sub(r"[^a-z0-9]+", "-", device_name("cpu").lower()).strip("-")
-        with replacing(Path(__file__).parent / "results" / f"operators-{slug}.md") as file:
-            file.write(page)
+        write("operators", "cpu", page)
 
 
 if __name__ == "__main__":

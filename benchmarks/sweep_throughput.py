@@ -31,7 +31,6 @@ kernels a training step launches, by torch.profiler.
 import argparse
 import itertools
 import platform
-import re
 import statistics
 import sys
 import time
@@ -39,14 +38,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib import metadata
-from pathlib import Path
 
 import torch
-from cells import device_name
+from page import device_name, write
 from process_tree import CORES
 from sweep_sides import CELLS, Case, Turn, in_turn, launches, packed, processes
-
-from lit_seq.run_folder import replacing
 
 SHORT, LONG = 300, 2000
 BARS = {SHORT: {"LSTM": 5, "GRU": 6, "IRNN": 12}, LONG: {"LSTM": 3, "GRU": 4, "IRNN": 8}}
@@ -207,24 +203,21 @@ def main() -> None:
     given = {name: value for name in ("trials", "steps") if (value := getattr(arguments, name))}
     size = "quick" if arguments.quick else "full" if arguments.full else "default"
     chosen = [replace(plan, **given) for plan in plans(size)]
-    name = device_name(device)
     versions = ", ".join(
         f"{package} {metadata.version(package)}" for package in ("torch", "lightning", "wandb")
     )
     words = " ".join(["python", "benchmarks/sweep_throughput.py", *sys.argv[1:]])
     lines = [
-        f"# Trials per hour on {name}",
+        f"# Trials per hour on {device_name(device)}",
         f"\n{date.today()}, Python {platform.python_version()}, {versions}. `{words}`, whose docstring says "
         "what is measured and how.\n",
     ]
     print("\n".join(lines), flush=True)
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     for line in (on_gpu if device == "cuda" else on_cpu)(chosen):
         print(line, flush=True)
         lines.append(line)
         if not arguments.quick:
-            with replacing(Path(__file__).parent / "results" / f"sweep-throughput-{slug}.md") as file:
-                file.write("\n".join(lines) + "\n")
+            write("sweep-throughput", device, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,23 @@
+"""Where the benchmarks' results go, and on what they were measured."""
+
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+from lit_seq.run_folder import replacing
+
+
+def device_name(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
+    return model[1] if model else platform.processor()
+
+
+def write(name: str, device: str, text: str) -> None:
+    """Write results/NAME-DEVICE.md."""
+    slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
+    with replacing(Path(__file__).parent / "results" / f"{name}-{slug}.md") as file:
+        file.write(text)
