@@ -1,6 +1,6 @@
 """What one batch says about a model."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -13,9 +13,12 @@ class Measured(NamedTuple):
     Attributes:
         means: metric to its mean over what was counted; "loss" among them, and only it has a gradient.
         targets: how many targets the means are over, a scalar.
-        state: the core's state after the batch.
+        state: what the next batch goes on from, such as the core's state; () where there is none.
+        answers: what the model answered, tensors (batch, …) nested in any way, for `Topology.rows`; asked for
+            on held-out data only.
     """
 
     means: dict[str, Tensor]
     targets: Tensor
-    state: CoreState
+    state: CoreState = ()
+    answers: Any = ()
