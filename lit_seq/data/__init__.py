@@ -6,7 +6,6 @@ from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.copying import CopyingMemory
 from lit_seq.data.digits import Digits
 from lit_seq.data.generated import GeneratedData
-from lit_seq.data.labelled_text import LabelledText
 from lit_seq.data.loader import Loader
 from lit_seq.data.mackey_glass import MackeyGlass
 from lit_seq.data.module import SequenceData, Split
@@ -23,6 +22,7 @@ from lit_seq.data.streams import TextStreams
 from lit_seq.data.task import Task
 from lit_seq.data.temporal_order import TemporalOrder
 from lit_seq.data.text import Text
+from lit_seq.data.text_classification import TextClassification
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "Digits",
     "EmbeddedReber",
     "GeneratedData",
-    "LabelledText",
     "Loader",
     "MackeyGlass",
     "NTMCopy",
@@ -50,6 +49,7 @@ __all__ = [
     "Task",
     "TemporalOrder",
     "Text",
+    "TextClassification",
     "TextStreams",
     "Unit",
     "Vocabulary",

@@ -15,14 +15,14 @@ ROWS = b"text,label\n" + b"".join(b"row %d,%d\n" % (i, i % 2) for i in range(40)
 
 SCRIPT = """
 import json, sys, time
-from lit_seq.data import LabelledText, hub
+from lit_seq.data import TextClassification, hub
 from lit_seq.errors import UserError
 
 hub.PATIENCE = 1.0
 for line in sys.stdin:
     start = time.monotonic()
     try:
-        answer = list(LabelledText(**json.loads(line)).task.labels)
+        answer = list(TextClassification(**json.loads(line)).task.labels)
     except UserError as error:
         answer = str(error)
     print(json.dumps([answer, time.monotonic() - start]), flush=True)

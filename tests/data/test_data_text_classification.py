@@ -2,7 +2,7 @@ import datasets
 import pytest
 import torch
 
-from lit_seq.data import IGNORED, LabelledText, Task
+from lit_seq.data import IGNORED, Task, TextClassification
 from lit_seq.errors import UserError
 
 
@@ -16,7 +16,7 @@ def labelled(rows, header="text,label", load_options=None, **arguments):
     with open("rows.csv", "w", encoding="utf-8") as file:
         file.write("\n".join([header, *rows]) + "\n")
     arguments = {"validation_fraction": 0.0, "test_fraction": 0.0, "seed": 1} | arguments
-    return LabelledText(
+    return TextClassification(
         "csv", data_files="rows.csv", load_options={"cache_dir": "c"} | (load_options or {}), **arguments
     )
 
@@ -118,12 +118,15 @@ def test_wrong_input_is_named(here):
         wrong(ROWS, text_column="sentence") == "rows.csv has no column sentence; its columns are text, label."
     )
     assert (
-        wrong(["a,0.5"]) == "LabelledText: column label of rows.csv holds 0.5; labels are integers or texts."
+        wrong(["a,0.5"])
+        == "TextClassification: column label of rows.csv holds 0.5; labels are integers or texts."
     )
     assert wrong(["1,x"]) == "column text of rows.csv holds 1, which is no text."
     assert wrong(ROWS, splits={"train": "train[:2]", "test": "train[2:]"}) == (
-        "LabelledText: label 'none' of rows.csv is in test; train has only neg, pos."
+        "TextClassification: label 'none' of rows.csv is in test; train has only neg, pos."
     )
-    assert wrong(ROWS, max_length=0) == "LabelledText: max_length is 0; it must be at least 1."
-    assert wrong(ROWS, vocabulary_size=1) == "LabelledText: vocabulary_size is 1; it must be at least 2."
-    assert wrong(["a,b"], test_fraction=0.9) == "LabelledText: rows.csv has no row to train on."
+    assert wrong(ROWS, max_length=0) == "TextClassification: max_length is 0; it must be at least 1."
+    assert (
+        wrong(ROWS, vocabulary_size=1) == "TextClassification: vocabulary_size is 1; it must be at least 2."
+    )
+    assert wrong(["a,b"], test_fraction=0.9) == "TextClassification: rows.csv has no row to train on."

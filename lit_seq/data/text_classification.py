@@ -19,7 +19,7 @@ from lit_seq.data.vocabulary import Unit, Vocabulary
 Row = tuple[str, Any]
 
 
-class LabelledText(SequenceData):
+class TextClassification(SequenceData):
     """Labelled texts from files or the Hugging Face hub, for sequence classification.
 
     Reads two columns of anything that `datasets.load_dataset` loads. Labels may be class labels of
