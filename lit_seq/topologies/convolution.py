@@ -1,0 +1,67 @@
+"""What sees pictures: an image to features, as a whole or place by place."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvNet(nn.Module):
+    """A small convolutional network for images, and for video a frame.
+
+    3×3 convolutions with ReLU, each behind the first on an image halved by 2×2 maximum pooling and with twice
+    the channels (but 8 at least), until the shorter side is under 8 pixels: what is left is a grid of places. A linear layer
+    with ReLU over all places summarises it, so that a feature of the whole image can say where something is.
+
+    There is no batch normalisation, which makes an answer depend on the other images of a batch, padding
+    included; weights of variance 2/fan-in keep the activations' scale instead (He, Zhang, Ren & Sun 2015,
+    eq. 10).
+
+    Source: LeCun, Bottou, Bengio & Haffner 1998; blocks as in Simonyan & Zisserman 2015.
+
+    Args:
+        channels: channels of an image.
+        image_size: height and width of an image.
+        features: features of the whole and of each place.
+
+    Attributes:
+        grid_size: height and width of the grid of places.
+        output_size: features of the whole and of each place.
+    """
+
+    def __init__(self, channels: int, image_size: tuple[int, int], features: int) -> None:
+        super().__init__()
+        height, width = image_size
+        halvings = max(0, (min(height, width) // 8).bit_length())
+        layers: list[nn.Module] = []
+        for halving in range(halvings + 1):
+            wider = min(features, max(8, features >> (halvings - halving)))
+            layers += [nn.MaxPool2d(2)] if halving else []
+            layers += [nn.Conv2d(channels, wider, 3, padding=1), nn.ReLU()]
+            channels = wider
+        self.convolutions = nn.Sequential(*layers)
+        self.grid_size = (height >> halvings, width >> halvings)
+        self.output_size = features
+        places = self.grid_size[0] * self.grid_size[1]
+        self.whole = nn.Linear(places * features, features)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features of each image as a whole, (n, features), of (n, channels, height, width)."""
+        return self.summary(self.grid(images))
+
+    def grid(self, images: Tensor) -> Tensor:
+        """Return the features of each place of each image, row by row.
+
+        Args:
+            images: (n, channels, height, width).
+
+        Returns:
+            (n, places, features).
+        """
+        return self.convolutions(images).flatten(2).transpose(1, 2)
+
+    def summary(self, grid: Tensor) -> Tensor:
+        """Return the features of the whole, (n, features), of what `grid` gave."""
+        return torch.relu(self.whole(grid.flatten(1)))
