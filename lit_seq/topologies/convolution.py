@@ -8,8 +8,9 @@ class ConvNet(nn.Module):
     """A small convolutional network for images, and for video a frame.
 
     3×3 convolutions with ReLU, each behind the first on an image halved by 2×2 maximum pooling and with twice
-    the channels (but 8 at least), until the shorter side is under 8 pixels: what is left is a grid of places. A linear layer
-    with ReLU over all places summarises it, so that a feature of the whole image can say where something is.
+    the channels (but 8 at least), until the shorter side is under 8 pixels: what is left is a grid of places.
+    A linear layer with ReLU over all places summarises it, so that a feature of the whole image can say where
+    something is.
 
     There is no batch normalisation, which makes an answer depend on the other images of a batch, padding
     included; weights of variance 2/fan-in keep the activations' scale instead (He, Zhang, Ren & Sun 2015,
@@ -45,7 +46,7 @@ class ConvNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of each image as a whole, (n, features), of (n, channels, height, width)."""
