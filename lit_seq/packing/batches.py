@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.packing.randomness import Stream
@@ -22,6 +22,13 @@ class PackBatch(NamedTuple):
 
     batch: Any
     shared: bool
+
+
+def of_trial(batch: PackBatch, trial: int) -> Any:
+    """Return the batch that one trial sees."""
+    if batch.shared:
+        return batch.batch
+    return tree_map(lambda leaf: leaf[trial] if isinstance(leaf, Tensor) else leaf, batch.batch)
 
 
 class PackLoader:

@@ -26,12 +26,14 @@ class Step(NamedTuple):
         means: metric to its mean over the batch.
         weight: what a mean over several batches weights this one by.
         state: what the next batch goes on from; empty where batches are independent.
+        answers: what the model answered to a held-out batch, for `Topology.rows`.
     """
 
     loss: Tensor
     means: dict[str, Tensor]
     weight: Tensor
     state: Any
+    answers: Any = ()
 
 
 class OfTopology(nn.Module):
@@ -49,10 +51,9 @@ class OfTopology(nn.Module):
         """Measure a batch; in training the loss is the topology's objective."""
         if self.training:
             loss, measured = self.model.objective(batch, state)
-        else:
-            measured = self.model.measure(batch, state)
-            loss = measured.means["loss"]
-        return Step(loss, measured.means, measured.targets, measured.state)
+            return Step(loss, measured.means, measured.targets, measured.state)
+        measured = self.model.measure(batch, state)
+        return Step(measured.means["loss"], *measured)
 
     def metrics(self, stage: str, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what the topology logs, by the names under which it does."""

@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lit_seq.packing.batches import PackBatch, PackLoader
+from lit_seq.packing.batches import PackBatch, PackLoader, of_trial
 from lit_seq.packing.clipping import Threshold, clip, norms
 from lit_seq.packing.function import DifferentShapes, Step, Unpackable
+from lit_seq.packing.held_out import HeldOut
 from lit_seq.packing.keys import different_keys, trainer_values
 from lit_seq.packing.memory import TooLarge, free_bytes, step_bytes
 from lit_seq.packing.optimisers import RULES, StackedOptimizer
 from lit_seq.packing.stacked import StackedModel
 from lit_seq.packing.trial import PackedTrial
 from lit_seq.topologies import Topology
-from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.topology import log_every
 
 
@@ -91,7 +91,7 @@ class Pack(L.LightningModule):
         self._carried: Any = None
         self._set_aside: Any = None
         self._logged: dict[str, Tensor] = {}
-        self._epoch = EpochMeans()
+        self._held_out = HeldOut(self.stacked.function, len(self.trials))
         keys = [trial.data_key for trial in trials]
         groups = list(dict.fromkeys(keys))
         self._rows = [groups.index(key) for key in keys]
@@ -124,6 +124,7 @@ class Pack(L.LightningModule):
         """
         if not self._sized:
             self._check_size(batch)
+        self.stacked.at_step(self.trainer.global_step)
         step = self._measure_in_turn(batch, batch_idx)
         if self._logs_now():
             means = {name: value.detach() for name, value in step.means.items()}
@@ -133,19 +134,16 @@ class Pack(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Put training's carried state aside: validation starts its own."""
         self._set_aside, self._carried = self._carried, None
-        self._epoch = EpochMeans()
+        self._held_out = HeldOut(self.stacked.function, len(self.trials))
 
     def validation_step(self, batch: PackBatch, batch_idx: int) -> None:
-        """Add the batch to the epoch's means."""
-        step = self._measure_in_turn(batch, batch_idx)
-        self._epoch.add(step.means, step.weight)
+        """Add what the batch says of each trial."""
+        self._held_out.add(batch, self._measure_in_turn(batch, batch_idx))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the epoch's means of each trial."""
+        """Log what the epoch said of each trial."""
         self._carried = self._set_aside
-        means = self._epoch.means()
-        metrics = self.stacked.function.metrics("val", means) if means else {}
-        self._write(metrics)
+        self._write(self._held_out.metrics())
 
     def configure_optimizers(self) -> Any:
         """Return the stacked optimiser, and the stacked schedule where the trials have one."""
@@ -200,16 +198,14 @@ class Pack(L.LightningModule):
         leaves = checkpoint.get("carried_state")
         if leaves:
             assert isinstance(self.stacked.template, Topology)
-            start = self.stacked.template.core.initial_state(leaves[0].shape[1])
+            start = self.stacked.template.initial_state(leaves[0].shape[1])
             _, structure = torch.utils._pytree.tree_flatten(start)
             self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
 
     def _check_size(self, batch: PackBatch) -> None:
         """Compare what a step of one trial takes with the memory that is free."""
         self._sized = True
-        one = batch.batch
-        if not batch.shared:
-            one = torch.utils._pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, one)
+        one = of_trial(batch, 0)
         with self._trying(), self.stacked.first_alone() as alone:
             taken = step_bytes(lambda: alone(one), self.stacked.trial_bytes, self.device)
         self.zero_grad()

@@ -109,6 +109,11 @@ class StackedModel(nn.Module):
         in_dims = (0, torch.utils._pytree.tree_map(of_batch, batch), None if state is None else 0)
         return Step(*vmap(one, in_dims=in_dims, randomness="error")(values, batch, state))
 
+    def at_step(self, step: int) -> None:
+        """Say how many steps were trained; see `Topology.scheduled`."""
+        if "trained_steps" in self._buffer_names:
+            getattr(self, self._buffers_of[self._buffer_names.index("trained_steps")]).fill_(step)
+
     @property
     def trial_bytes(self) -> int:
         """Size of one trial's parameters."""

@@ -5,6 +5,7 @@ from lit_seq.topologies.many_to_many import ManyToMany
 from lit_seq.topologies.many_to_one import ManyToOne
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.output_feedback import OutputFeedback
+from lit_seq.topologies.recurrent import Recurrent
 from lit_seq.topologies.ridge_readout import RidgeReadout
 from lit_seq.topologies.topology import Topology
 
@@ -14,6 +15,7 @@ __all__ = [
     "ManyToOne",
     "Measured",
     "OutputFeedback",
+    "Recurrent",
     "RidgeReadout",
     "Topology",
 ]

@@ -11,11 +11,11 @@ from lit_seq.data.task import Task
 from lit_seq.errors import UserError
 from lit_seq.scan.padding import readable
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.topology import Topology
+from lit_seq.topologies.recurrent import Recurrent
 from lit_seq.topologies.truncation import check_truncation, run_truncated
 
 
-class ManyToMany(Topology):
+class ManyToMany(Recurrent):
     """One class or value at each step of a sequence: tagging, transduction of aligned sequences.
 
     y_t = W·h_t + b with h_t the core's output. Cross-entropy in nats over all steps that count, or mean

@@ -10,10 +10,10 @@ from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.topology import Topology
+from lit_seq.topologies.recurrent import Recurrent
 
 
-class ManyToOne(Topology):
+class ManyToOne(Recurrent):
     """One class or value for a whole sequence: classification and regression.
 
     y = W·s + b with s the core's summary of the sequence: its output after each sequence's own last step

@@ -1,121 +1,98 @@
 """What all input/output shapes share: a LightningModule sized from a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
-from lit_seq.cells import Jordan
-from lit_seq.cores import Core, CoreState
-from lit_seq.data.batch import IGNORED, Batch
-from lit_seq.data.task import Task
+from lit_seq.cores import CoreState
+from lit_seq.data.batch import Batch
+from lit_seq.data.task import Inputs, Task
 from lit_seq.errors import UserError
-from lit_seq.topologies.bits import BIT_METRICS, compare_bits
+from lit_seq.samples import Sample
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.omega import check_omega, measure_with_omega
 from lit_seq.topologies.specification import describe
-from lit_seq.topologies.values import VALUE_METRICS, compare_values, nrmse
 
+_INPUTS = {
+    "tokens": "sequences of tokens",
+    "vectors": "sequences of vectors",
+    "frames": "sequences of images",
+    "vector": "a vector without time",
+    "image": "an image without time",
+}
 _TARGETS = {
     "sequence": "one target a sequence",
     "step": "one target a step",
     "next": "running text, whose target is the next token",
+    "own": "targets that are sequences of their own",
+    "future": "the future of a series as its target",
+    "node": "a target for each node of a tree",
 }
 
 
 class Topology(L.LightningModule, ABC):
-    """A model for one shape of input and output: embedding → core → head → loss and metrics.
+    """A model for one shape of input and output, with its loss, metrics, predictions and samples.
 
     `measure` is a pure function of parameters, batch and state, written for one trial in ordinary
     PyTorch: it is all that packing needs.
 
     Args:
         task: what the data offers; linked from `--data` on the command line.
-        core: the recurrent part, a `Core` class with its options.
-        embedding_size: features of a token's learned embedding; None feeds one-hot vectors. Vector inputs
-            enter the core as they are.
-        omega: coefficient of Pascanu's regulariser in training, logged as `train/omega`; see
-            `lit_seq.topologies.omega`. None leaves it out, 0 only logs it.
+        options: all other arguments of the subclass's constructor, as they were given: a checkpoint keeps
+            them to build the model anew.
 
     Raises:
-        UserError: this topology cannot serve `task` or use `core`.
+        UserError: this topology cannot serve `task`.
     """
 
-    values: ClassVar[tuple[str, ...]] = ("omega",)
+    values: ClassVar[tuple[str, ...]] = ()
     """Constructor arguments in which stacked trials may differ."""
 
-    switches: ClassVar[tuple[str, ...]] = ("omega",)
+    switches: ClassVar[tuple[str, ...]] = ()
     """Those of `values` of which None is another function, so that it stacks with None alone."""
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *BIT_METRICS, *VALUE_METRICS)
-    """Names of what `measure` and `derived` give that is logged, behind `train/`, `val/` and `test/`."""
+    metrics: ClassVar[tuple[str, ...]] = ("loss",)
+    """What is logged of what `measure`, `derived` and `scored` give, behind `train/`, `val/` or `test/`."""
 
     alignments: ClassVar[tuple[str, ...]]
     """Values of `Task.alignment` that the topology serves."""
 
+    kinds: ClassVar[tuple[Inputs, ...]] = ("tokens", "vectors", "frames")
+    """Values of `Task.inputs` that it serves."""
+
     carries_state = False
     """Whether a batch goes on where the last one stopped (truncated backpropagation through time)."""
 
-    feeds_back = False
-    """Whether a step's output is part of the next step's input."""
+    scheduled: ClassVar[bool] = False
+    """Whether something depends on how far training is: then `trained_steps` says so."""
 
-    omega: Tensor | None
+    trained_steps: Tensor
+    """Steps that were trained, a scalar; only where `scheduled`."""
 
     alone: ClassVar[str | None] = None
     """Why trials of this topology cannot be stacked; None where they can."""
 
-    def __init__(
-        self,
-        task: Task | dict[str, Any],
-        core: Callable[[int], Core],
-        embedding_size: int | None,
-        omega: float | None = None,
-        **options: Any,
-    ) -> None:
+    def __init__(self, task: Task | dict[str, Any], **options: Any) -> None:
         super().__init__()
-        task = task if isinstance(task, Task) else Task(**task)
-        if task.alignment not in self.alignments:
-            wanted = " or ".join(_TARGETS[one] for one in self.alignments)
-            raise UserError(
-                f"{type(self).__name__} takes data with {wanted}; this data has {_TARGETS[task.alignment]}."
-            )
-        self.task = task
-        self.embedding = (
-            nn.Embedding(task.input_size, embedding_size)
-            if task.inputs == "tokens" and embedding_size is not None
-            else None
-        )
-        self.core = core(self.feature_size)
-        if not self.feeds_back and any(isinstance(module, Jordan) for module in self.core.modules()):
-            raise UserError(
-                f"{type(self).__name__} does not feed its output back, which is the only memory of the cell"
-                " Jordan; use --model OutputFeedback."
-            )
-        self.head = nn.Linear(self.core.output_size, task.target_size)
-        check_omega(omega, self.core)
-        self.register_buffer("omega", None if omega is None else torch.tensor(float(omega)))
+        self.task = task if isinstance(task, Task) else Task(**task)
+        self._check_task()
+        if self.scheduled:
+            self.register_buffer("trained_steps", torch.zeros(()), persistent=False)
         self._epoch = EpochMeans()
+        self._rows: list[Any] = []
         self._carried: CoreState | None = None
-        description = {
-            "task": task.to_dict(),
-            "core": describe(core),
-            "embedding_size": embedding_size,
-            # Not every subclass has the option.
-            **({} if omega is None else {"omega": omega}),
-            **{name: describe(value) for name, value in options.items()},
-        }
         # The two underscored keys are how Lightning re-creates a module from its hyperparameters.
         self.save_hyperparameters(
             {
                 "_instantiator": "lightning.pytorch.cli.instantiate_module",
                 "_class_path": f"{type(self).__module__}.{type(self).__qualname__}",
-                **description,
+                "task": self.task.to_dict(),
+                **{name: describe(value) for name, value in options.items()},
             },
             logger=False,
         )
@@ -125,27 +102,38 @@ class Topology(L.LightningModule, ABC):
         """Return loss and metrics of one batch, without side effects."""
 
     def objective(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, Measured]:
-        """Return what training minimises, the loss and what is added to it, and what one batch says."""
-        if self.omega is None:
-            measured = self.measure(batch, state)
-            return self.minimised(measured, batch), measured
-        measured, omega = measure_with_omega(
-            lambda: self.measure(batch, state), self.core, batch.inputs.shape[1], batch.inputs.shape[0]
-        )
-        measured = measured._replace(means={**measured.means, "omega": omega.detach()})
-        return self.minimised(measured, batch) + self.omega * omega, measured
-
-    def minimised(self, measured: Measured, batch: Batch) -> Tensor:
-        """Return the loss as it is differentiated: here as it is logged."""
-        return measured.means["loss"]
+        """Return what training minimises and what one batch says."""
+        measured = self.measure(batch, state)
+        return measured.means["loss"], measured
 
     @abstractmethod
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return what the model says of each sequence of `batch`, as plain data that a person can read."""
 
+    def samples(self, batches: Iterable[Batch]) -> list[Sample]:
+        """Return what a person looks at to see what the model has learned.
+
+        Args:
+            batches: held-out data, of which as much is drawn as is needed.
+        """
+        return []
+
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return further metrics, functions of means over a whole epoch, of one trial or of stacked ones."""
-        return nrmse(means)
+        return {}
+
+    def rows(self, batch: Batch, answers: Any) -> list[Any]:
+        """Return what `scored` needs of the answers to a held-out batch, as plain data.
+
+        Args:
+            batch: the batch.
+            answers: `Measured.answers` of it.
+        """
+        return []
+
+    def scored(self, rows: list[Any]) -> dict[str, float]:
+        """Return metrics that are no means over batches, from the rows of a whole epoch."""
+        return {}
 
     def reported(self, stage: str, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return what is logged of means: over a batch of "train", over the whole epoch of another stage."""
@@ -153,49 +141,23 @@ class Topology(L.LightningModule, ABC):
         logged = (*self.metrics, "omega")
         return {f"{stage}/{name}": value for name, value in named.items() if name in logged}
 
-    @property
-    def feature_size(self) -> int:
-        """Features of a step that enter the core."""
-        return self.task.input_size if self.embedding is None else self.embedding.embedding_dim
+    def initial_state(self, batch: int) -> CoreState:
+        """Return the state before the first of consecutive batches of `batch` sequences.
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """Turn a batch of tokens or vectors, batch first, into the core's (time, batch, features)."""
-        if self.task.inputs == "vectors":
-            return inputs.transpose(0, 1)
-        tokens = inputs.transpose(0, 1)
-        if self.embedding is not None:
-            return self.embedding(tokens)
-        return functional.one_hot(tokens, self.task.input_size).to(self.head.weight.dtype)
-
-    def loss_and_metrics(
-        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """Compare head outputs with targets.
-
-        Args:
-            outputs: (…, target_size).
-            targets: (…) int64, `IGNORED` where nothing counts; or (…, target_size) values or bits.
-            lengths: steps that count of (time, batch, target_size) values, (batch,) int64; None when all do.
-
-        Returns:
-            Cross-entropy in nats and accuracy of classes, or mean squared error of values, and how many
-            targets were counted; of values `lit_seq.topologies.values.compare_values` says more, of bits
-            `lit_seq.topologies.bits.compare_bits`.
+        Raises:
+            NotImplementedError: batches do not go on where the last one stopped.
         """
-        if self.task.targets == "bits":
-            return compare_bits(outputs, targets)
-        if self.task.targets == "values":
-            return compare_values(outputs, targets, lengths)
-        counted = targets != IGNORED
-        loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
-        with torch.no_grad():
-            correct = ((outputs.argmax(-1) == targets) & counted).sum() / counted.sum()
-        return {"loss": loss, "accuracy": correct}, counted.sum()
+        raise NotImplementedError(f"{type(self).__name__} carries no state.")
 
     def on_fit_start(self) -> None:
         """Bring a carried state out of a checkpoint, which is read on the CPU, to where the model is."""
         if self._carried is not None:
             self._carried = torch.utils._pytree.tree_map(lambda leaf: leaf.to(self.device), self._carried)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Say how far training is."""
+        if self.scheduled:
+            self.trained_steps.fill_(self.trainer.global_step)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the objective; carry the state to the next batch where the topology does."""
@@ -254,7 +216,7 @@ class Topology(L.LightningModule, ABC):
         """Take the carried state up again."""
         leaves = checkpoint.get("carried_state")
         if leaves is not None:
-            _, structure = torch.utils._pytree.tree_flatten(self.core.initial_state(len(leaves[0])))
+            _, structure = torch.utils._pytree.tree_flatten(self.initial_state(len(leaves[0])))
             self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
 
     def _state_before(self, batch_idx: int) -> CoreState | None:
@@ -268,15 +230,29 @@ class Topology(L.LightningModule, ABC):
         measured = self.measure(batch, self._state_before(batch_idx))
         self._carry(measured)
         self._epoch.add(measured.means, measured.targets)
+        self._rows += self.rows(batch, measured.answers)
 
     def _log_epoch_means(self, stage: str) -> None:
         epoch, self._epoch = self._epoch, EpochMeans()
+        rows, self._rows = self._rows, []
         if not epoch.totals:
             return
         reduce = self.trainer.strategy.reduce
         epoch.totals = {name: reduce(total, reduce_op="sum") for name, total in epoch.totals.items()}
         epoch.targets = reduce(epoch.targets, reduce_op="sum")
-        self.log_dict(self.reported(stage, epoch.means()), prog_bar=stage == "val")
+        scores = {name: torch.tensor(score) for name, score in self.scored(_of_all_processes(rows)).items()}
+        self.log_dict(self.reported(stage, {**epoch.means(), **scores}), prog_bar=stage == "val")
+
+    def _check_task(self) -> None:
+        for served, own, sentences in (
+            (self.kinds, self.task.inputs, _INPUTS),
+            (self.alignments, self.task.alignment, _TARGETS),
+        ):
+            if own not in served:
+                wanted = " or ".join(sentences[one] for one in served)
+                raise UserError(
+                    f"{type(self).__name__} takes data with {wanted}; this data has {sentences[own]}."
+                )
 
 
 def log_every(trainer: L.Trainer) -> int:
@@ -286,3 +262,12 @@ def log_every(trainer: L.Trainer) -> int:
 
 def _norm(parameters: list[nn.Parameter]) -> Tensor:
     return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+def _of_all_processes(rows: list[Any]) -> list[Any]:
+    """Return the rows of every process that trains this model, in the order of their ranks."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return rows
+    gathered: list[list[Any]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(gathered, rows)
+    return [row for part in gathered for row in part]

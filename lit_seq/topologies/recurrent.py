@@ -1,0 +1,121 @@
+"""Topologies with one answer for each step or sequence that a core reads: features → core → head."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lit_seq.cells import Jordan
+from lit_seq.cores import Core, CoreState
+from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.task import Task
+from lit_seq.errors import UserError
+from lit_seq.topologies.bits import BIT_METRICS, compare_bits
+from lit_seq.topologies.features import Features
+from lit_seq.topologies.measured import Measured
+from lit_seq.topologies.omega import check_omega, measure_with_omega
+from lit_seq.topologies.topology import Topology
+from lit_seq.topologies.values import VALUE_METRICS, compare_values, nrmse
+
+
+class Recurrent(Topology):
+    """Features of the inputs → core → linear head.
+
+    Args:
+        task: what the data offers; linked from `--data` on the command line.
+        core: the recurrent part, a `Core` class with its options.
+        embedding_size: features of a token's learned embedding, None for one-hot vectors; or of a frame.
+            Vector inputs enter the core as they are.
+        omega: coefficient of Pascanu's regulariser in training, logged as `train/omega`; see
+            `lit_seq.topologies.omega`. None leaves it out, 0 only logs it.
+        options: all other arguments of the subclass's constructor, as they were given.
+
+    Raises:
+        UserError: this topology cannot serve `task` or use `core`.
+    """
+
+    values: ClassVar[tuple[str, ...]] = ("omega",)
+    switches: ClassVar[tuple[str, ...]] = ("omega",)
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *BIT_METRICS, *VALUE_METRICS)
+
+    feeds_back = False
+    """Whether a step's output is part of the next step's input."""
+
+    omega: Tensor | None
+
+    def __init__(
+        self,
+        task: Task | dict[str, Any],
+        core: Callable[[int], Core],
+        embedding_size: int | None,
+        omega: float | None = None,
+        **options: Any,
+    ) -> None:
+        # Not every subclass has the option omega.
+        given = {} if omega is None else {"omega": omega}
+        super().__init__(task, core=core, embedding_size=embedding_size, **given, **options)
+        self.features = Features(self.task, embedding_size)
+        self.core = core(self.feature_size)
+        if not self.feeds_back and any(isinstance(module, Jordan) for module in self.core.modules()):
+            raise UserError(
+                f"{type(self).__name__} does not feed its output back, which is the only memory of the cell"
+                " Jordan; use --model OutputFeedback."
+            )
+        self.head = nn.Linear(self.core.output_size, self.task.target_size)
+        check_omega(omega, self.core)
+        self.register_buffer("omega", None if omega is None else torch.tensor(float(omega)))
+
+    def objective(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, Measured]:
+        """Return what training minimises, the loss and what is added to it, and what one batch says."""
+        if self.omega is None:
+            measured = self.measure(batch, state)
+            return self.minimised(measured, batch), measured
+        measured, omega = measure_with_omega(
+            lambda: self.measure(batch, state), self.core, batch.inputs.shape[1], batch.inputs.shape[0]
+        )
+        measured = measured._replace(means={**measured.means, "omega": omega.detach()})
+        return self.minimised(measured, batch) + self.omega * omega, measured
+
+    def minimised(self, measured: Measured, batch: Batch) -> Tensor:
+        """Return the loss as it is differentiated: here as it is logged."""
+        return measured.means["loss"]
+
+    def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the normalised error of values; see `Topology.derived`."""
+        return nrmse(means)
+
+    def initial_state(self, batch: int) -> CoreState:
+        """Return the core's state before its first step."""
+        return self.core.initial_state(batch)
+
+    @property
+    def feature_size(self) -> int:
+        """Features of a step that enter the core."""
+        return self.features.output_size
+
+    def loss_and_metrics(
+        self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Compare head outputs with targets.
+
+        Args:
+            outputs: (…, target_size).
+            targets: (…) int64, `IGNORED` where nothing counts; or (…, target_size) values or bits.
+            lengths: steps that count of (time, batch, target_size) values, (batch,) int64; None when all do.
+
+        Returns:
+            Cross-entropy in nats and accuracy of classes, or mean squared error of values, and how many
+            targets were counted; of values `lit_seq.topologies.values.compare_values` says more, of bits
+            `lit_seq.topologies.bits.compare_bits`.
+        """
+        if self.task.targets == "bits":
+            return compare_bits(outputs, targets)
+        if self.task.targets == "values":
+            return compare_values(outputs, targets, lengths)
+        counted = targets != IGNORED
+        loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+        with torch.no_grad():
+            correct = ((outputs.argmax(-1) == targets) & counted).sum() / counted.sum()
+        return {"loss": loss, "accuracy": correct}, counted.sum()
