@@ -12,6 +12,7 @@ from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.narma import NARMA10
 from lit_seq.data.ntm_copy import NTMCopy
 from lit_seq.data.parity import Parity
+from lit_seq.data.pronunciations import Pronunciations
 from lit_seq.data.reber import EmbeddedReber
 from lit_seq.data.repeat_copy import RepeatCopy
 from lit_seq.data.running_sum import RunningSum
@@ -23,6 +24,7 @@ from lit_seq.data.task import Task
 from lit_seq.data.temporal_order import TemporalOrder
 from lit_seq.data.text import Text
 from lit_seq.data.text_classification import TextClassification
+from lit_seq.data.text_pairs import TextPairs
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "MackeyGlass",
     "NTMCopy",
     "Parity",
+    "Pronunciations",
     "RepeatCopy",
     "RunningSum",
     "SequenceData",
@@ -50,6 +53,7 @@ __all__ = [
     "TemporalOrder",
     "Text",
     "TextClassification",
+    "TextPairs",
     "TextStreams",
     "Unit",
     "Vocabulary",
