@@ -29,9 +29,9 @@ def test_batches_say_the_words():
     assert phonemes.end == 40
     known, seen = dict(data.read()["train"]), Counter()
     for split in ("validation", "test"):
-        for inputs, targets, lengths in data.loader(split):
-            assert targets.shape[1] <= task.target_length
-            for word, target, length in zip(inputs, targets, lengths.tolist(), strict=True):
+        for batch in data.loader(split):
+            assert batch.targets.shape[1] <= task.target_length
+            for word, target, length in zip(batch.inputs, batch.targets, batch.lengths.tolist(), strict=True):
                 ends = target.tolist().index(phonemes.end)
                 assert set(target[ends + 1 :].tolist()) <= {IGNORED}
                 assert not word[length:].any()
