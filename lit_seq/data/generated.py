@@ -80,5 +80,4 @@ class _HeldOut(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         rows = slice(index * self.data.batch_size, (index + 1) * self.data.batch_size)
-        inputs, targets, lengths = self.sequences
-        return Batch(inputs[rows], targets[rows], None if lengths is None else lengths[rows])
+        return self.sequences.of(rows)

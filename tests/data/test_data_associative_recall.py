@@ -20,7 +20,7 @@ def test_the_answer_is_the_digit_behind_the_letter(pairs):
 
 
 def test_letters_digits_and_questions_are_spread_evenly():
-    inputs, targets, _ = AssociativeRecall(pairs=3).generate(40_000, generator(1))
+    inputs, targets = AssociativeRecall(pairs=3).generate(40_000, generator(1))[:2]
     asked = (inputs[:, 0:6:2] == inputs[:, -1:]).float().mean(0)
     # 5 standard deviations of 40,000 draws
     assert (asked - 1 / 3).abs().max() < 5 * (2 / 9 / 4e4) ** 0.5

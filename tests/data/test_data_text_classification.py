@@ -24,7 +24,7 @@ def labelled(rows, header="text,label", load_options=None, **arguments):
 def examples(data, loader):
     """Undo padding, numbers and classes."""
     vocabulary, labels = data.vocabulary, data.task.labels
-    for inputs, targets, lengths in loader:
+    for inputs, targets, lengths, *_ in loader:
         for row, target, length in zip(inputs, targets.tolist(), lengths.tolist(), strict=True):
             assert (row[length:] == 0).all()
             yield vocabulary.decode(row[:length]), None if target == IGNORED else labels[target]
