@@ -5,6 +5,7 @@ from lit_seq.data.associative_recall import AssociativeRecall
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.copying import CopyingMemory
 from lit_seq.data.digits import Digits
+from lit_seq.data.forecasting import Forecasting
 from lit_seq.data.generated import GeneratedData
 from lit_seq.data.loader import Loader
 from lit_seq.data.mackey_glass import MackeyGlass
@@ -16,10 +17,12 @@ from lit_seq.data.pronunciations import Pronunciations
 from lit_seq.data.reber import EmbeddedReber
 from lit_seq.data.repeat_copy import RepeatCopy
 from lit_seq.data.running_sum import RunningSum
+from lit_seq.data.series_classification import SeriesClassification
 from lit_seq.data.shakespeare import Shakespeare
 from lit_seq.data.single_fact import SingleFact
 from lit_seq.data.slow_signal import SlowSignal
 from lit_seq.data.streams import TextStreams
+from lit_seq.data.sunspots import Sunspots
 from lit_seq.data.task import Task
 from lit_seq.data.temporal_order import TemporalOrder
 from lit_seq.data.text import Text
@@ -36,6 +39,7 @@ __all__ = [
     "CopyingMemory",
     "Digits",
     "EmbeddedReber",
+    "Forecasting",
     "GeneratedData",
     "Loader",
     "MackeyGlass",
@@ -45,10 +49,12 @@ __all__ = [
     "RepeatCopy",
     "RunningSum",
     "SequenceData",
+    "SeriesClassification",
     "Shakespeare",
     "SingleFact",
     "SlowSignal",
     "Split",
+    "Sunspots",
     "Task",
     "TemporalOrder",
     "Text",

@@ -1,5 +1,6 @@
 """The LightningModules: one for each shape of input and output."""
 
+from lit_seq.topologies.forecaster import Forecaster
 from lit_seq.topologies.language_model import LanguageModel
 from lit_seq.topologies.many_to_many import ManyToMany
 from lit_seq.topologies.many_to_one import ManyToOne
@@ -10,6 +11,7 @@ from lit_seq.topologies.ridge_readout import RidgeReadout
 from lit_seq.topologies.topology import Topology
 
 __all__ = [
+    "Forecaster",
     "LanguageModel",
     "ManyToMany",
     "ManyToOne",
