@@ -14,12 +14,13 @@ def bucketed(lengths: Sequence[int], batch_size: int, seed: int) -> Order:
     """Return the order in which every epoch uses each example once, in batches of similar lengths.
 
     Each epoch draws its examples at random, sorts every `POOL` batches of them by length (as torchtext's
-    BucketIterator does), cuts those into batches and uses all its batches in random order. A pure function
-    of `seed` and epoch.
+    BucketIterator does), cuts those into batches and uses all its full batches in random order. A pure
+    function of `seed` and epoch.
 
     Args:
         lengths: steps of each example.
-        batch_size: examples of a batch; the last one of an epoch's last pool may have fewer.
+        batch_size: examples of a batch; an epoch's last one may have fewer, so that trials with other seeds
+            have batches of the same size at the same time.
         seed: decides the order.
     """
     steps = torch.as_tensor(lengths)
@@ -29,6 +30,8 @@ def bucketed(lengths: Sequence[int], batch_size: int, seed: int) -> Order:
         batches: list[Sequence[int]] = []
         for pool in torch.randperm(len(steps), generator=draw).split(POOL * batch_size):
             batches += in_batches(pool[steps[pool].argsort(stable=True)].tolist(), batch_size)
-        return [batches[i] for i in torch.randperm(len(batches), generator=draw).tolist()]
+        full = len(steps) // batch_size
+        turns = torch.randperm(full, generator=draw).tolist()
+        return [batches[turn] for turn in turns] + batches[full:]
 
     return order

@@ -113,17 +113,20 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _padded(batches: Sequence[Batch]) -> list[Batch]:
-    """Bring batches of different lengths to the longest: padding never changes a result."""
-    steps = max(batch.inputs.shape[1] for batch in batches)
+    """Bring inputs, and targets, to the longest there are: padding never changes a result."""
+    fill = 0 if batches[0].targets.is_floating_point() else IGNORED
+    inputs = _grown([batch.inputs for batch in batches], 0)
+    targets = _grown([batch.targets for batch in batches], fill)
+    return [
+        batch._replace(inputs=own, targets=wanted)
+        for batch, own, wanted in zip(batches, inputs, targets, strict=True)
+    ]
 
-    def grow(values: Tensor, by: int, fill: float) -> Tensor:
-        return functional.pad(values, (*[0] * (2 * values.dim() - 4), 0, by), value=fill) if by else values
 
-    grown = []
-    for batch in batches:
-        by = steps - batch.inputs.shape[1]
-        aligned = batch.targets.dim() > 1 and batch.targets.shape[1] == batch.inputs.shape[1]
-        fill = 0 if batch.targets.is_floating_point() else IGNORED
-        targets = grow(batch.targets, by, fill) if aligned and batch.lengths is not None else batch.targets
-        grown.append(Batch(grow(batch.inputs, by, 0), targets, batch.lengths))
-    return grown
+def _grown(tensors: Sequence[Tensor], fill: float) -> Sequence[Tensor]:
+    """Bring tensors, batch first and then time, to the longest time of them."""
+    if tensors[0].dim() == 1:
+        return tensors
+    steps = max(tensor.shape[1] for tensor in tensors)
+    behind = [0] * (2 * tensors[0].dim() - 4)
+    return [functional.pad(one, (*behind, 0, steps - one.shape[1]), value=fill) for one in tensors]

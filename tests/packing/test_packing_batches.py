@@ -1,0 +1,44 @@
+import torch
+from torch import tensor
+
+from lit_seq.data import IGNORED, Batch
+from lit_seq.packing.batches import PackLoader
+from lit_seq.packing.randomness import Stream
+
+
+def joined(*batches):
+    """Return what a pack of one trial a batch trains on."""
+    streams = [Stream() for _ in batches]
+    (step,) = PackLoader([[batch] for batch in batches], range(len(batches)), streams)
+    return step
+
+
+def test_sources_and_targets_grow_each_to_their_own_longest():
+    """The longest source has not the longest target, and inputs of one trial are as long as its targets."""
+    step = joined(
+        Batch(tensor([[1, 2, 3, 4]]), tensor([[1, 2]]), tensor([4])),
+        Batch(tensor([[5, 6]]), tensor([[3, 4]]), tensor([2])),
+        Batch(tensor([[7]]), tensor([[5, 6, 7]]), tensor([1])),
+    )
+    assert not step.shared
+    assert step.batch.inputs.tolist() == [[[1, 2, 3, 4]], [[5, 6, 0, 0]], [[7, 0, 0, 0]]]
+    assert step.batch.targets.tolist() == [[[1, 2, IGNORED]], [[3, 4, IGNORED]], [[5, 6, 7]]]
+    assert step.batch.lengths.tolist() == [[4], [2], [1]]
+
+
+def test_values_a_step_grow_with_their_vectors():
+    step = joined(
+        Batch(torch.ones(2, 3, 4), torch.ones(2, 3, 5), tensor([3, 1])),
+        Batch(torch.ones(2, 2, 4), torch.ones(2, 2, 5), tensor([2, 2])),
+    )
+    assert step.batch.inputs.shape == (2, 2, 3, 4)
+    assert step.batch.targets.shape == (2, 2, 3, 5)
+    assert step.batch.inputs[1, :, 2:].abs().max() == step.batch.targets[1, :, 2:].abs().max() == 0
+
+
+def test_what_has_no_time_stays_and_nothing_else_is_lost():
+    pictures = [torch.rand(2, 3, 4, 4) for _ in range(2)]
+    step = joined(*(Batch(picture, tensor([0, 1]), motifs=tensor([2, 3])) for picture in pictures))
+    assert step.batch.inputs.equal(torch.stack(pictures))
+    assert step.batch.targets.tolist() == [[0, 1], [0, 1]]
+    assert step.batch.motifs.tolist() == [[2, 3], [2, 3]]
