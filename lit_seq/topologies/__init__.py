@@ -1,23 +1,34 @@
 """The LightningModules: one for each shape of input and output."""
 
+from lit_seq.topologies.decoding import Beam, Greedy, Sampled, Search
+from lit_seq.topologies.encoder_decoder import EncoderDecoder
 from lit_seq.topologies.forecaster import Forecaster
 from lit_seq.topologies.language_model import LanguageModel
 from lit_seq.topologies.many_to_many import ManyToMany
 from lit_seq.topologies.many_to_one import ManyToOne
 from lit_seq.topologies.measured import Measured
+from lit_seq.topologies.one_to_many import OneToMany
+from lit_seq.topologies.one_to_one import OneToOne
 from lit_seq.topologies.output_feedback import OutputFeedback
 from lit_seq.topologies.recurrent import Recurrent
 from lit_seq.topologies.ridge_readout import RidgeReadout
 from lit_seq.topologies.topology import Topology
 
 __all__ = [
+    "Beam",
+    "EncoderDecoder",
     "Forecaster",
+    "Greedy",
     "LanguageModel",
     "ManyToMany",
     "ManyToOne",
     "Measured",
+    "OneToMany",
+    "OneToOne",
     "OutputFeedback",
     "Recurrent",
     "RidgeReadout",
+    "Sampled",
+    "Search",
     "Topology",
 ]

@@ -5,19 +5,18 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lit_seq.cells import Jordan
 from lit_seq.cores import Core, CoreState
-from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
-from lit_seq.topologies.bits import BIT_METRICS, compare_bits
+from lit_seq.topologies.comparison import METRICS, compare
 from lit_seq.topologies.features import Features
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.omega import check_omega, measure_with_omega
 from lit_seq.topologies.topology import Topology
-from lit_seq.topologies.values import VALUE_METRICS, compare_values, nrmse
+from lit_seq.topologies.values import nrmse
 
 
 class Recurrent(Topology):
@@ -38,7 +37,7 @@ class Recurrent(Topology):
 
     values: ClassVar[tuple[str, ...]] = ("omega",)
     switches: ClassVar[tuple[str, ...]] = ("omega",)
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", *BIT_METRICS, *VALUE_METRICS)
+    metrics: ClassVar[tuple[str, ...]] = METRICS
 
     feeds_back = False
     """Whether a step's output is part of the next step's input."""
@@ -98,24 +97,5 @@ class Recurrent(Topology):
     def loss_and_metrics(
         self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Compare head outputs with targets.
-
-        Args:
-            outputs: (…, target_size).
-            targets: (…) int64, `IGNORED` where nothing counts; or (…, target_size) values or bits.
-            lengths: steps that count of (time, batch, target_size) values, (batch,) int64; None when all do.
-
-        Returns:
-            Cross-entropy in nats and accuracy of classes, or mean squared error of values, and how many
-            targets were counted; of values `lit_seq.topologies.values.compare_values` says more, of bits
-            `lit_seq.topologies.bits.compare_bits`.
-        """
-        if self.task.targets == "bits":
-            return compare_bits(outputs, targets)
-        if self.task.targets == "values":
-            return compare_values(outputs, targets, lengths)
-        counted = targets != IGNORED
-        loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
-        with torch.no_grad():
-            correct = ((outputs.argmax(-1) == targets) & counted).sum() / counted.sum()
-        return {"loss": loss, "accuracy": correct}, counted.sum()
+        """Compare head outputs with targets; see `lit_seq.topologies.comparison.compare`."""
+        return compare(self.task, outputs, targets, lengths)
