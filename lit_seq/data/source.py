@@ -1,9 +1,12 @@
 """What `datasets.load_dataset` can load: files of many kinds, and data sets of the Hugging Face hub."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any, get_args
 
@@ -62,18 +65,36 @@ class Source:
             )
         return loaded
 
-    def column(self, rows: Any, name: str) -> Iterator[Any]:
+    def column(self, rows: Any, name: str, decoded: bool = True) -> Iterator[Any]:
         """Yield what column `name` of a loaded data set holds, row by row.
 
+        Where a column holds fields, a dot leads to one: translation.en is field en of column translation.
+
+        Args:
+            rows: a loaded data set.
+            name: the column.
+            decoded: whether images and the like are to be made of the bytes that hold them.
+
         Raises:
-            UserError: there is no such column.
+            UserError: there is no such column or field.
         """
         # A data set that is streamed may know its columns only from its rows.
         names = rows.column_names or list(next(iter(rows), {name: None}))
-        if name not in names:
+        column, *fields = [name] if name in names else name.split(".")
+        if column not in names:
             raise UserError(f"{self} has no column {name}; its columns are {', '.join(names)}.")
-        for batch in rows.select_columns([name]).iter(batch_size=1000):
-            yield from batch[name]
+        rows = rows if decoded else rows.with_format("arrow")
+        for batch in rows.select_columns([column]).iter(batch_size=1000):
+            values = batch[column] if decoded else batch[column].to_pylist()
+            yield from (self._field(value, name, fields) for value in values) if fields else values
+
+    def _field(self, value: Any, name: str, fields: list[str]) -> Any:
+        for field_name in fields:
+            if not isinstance(value, dict) or field_name not in value:
+                held = f"the fields {', '.join(value)}" if isinstance(value, dict) else "no fields"
+                raise UserError(f"{self} has no column {name}; {name.split('.')[0]} holds {held}.")
+            value = value[field_name]
+        return value
 
     def texts(self, rows: Any, name: str) -> Iterator[str]:
         """Yield the texts in column `name` of a loaded data set, row by row; a missing one is empty.
@@ -81,23 +102,46 @@ class Source:
         Raises:
             UserError: there is no such column, or it holds something else.
         """
-        for text in self.column(rows, name):
+        # Decoding would take most of the time of a long text, line by line.
+        for text in self.column(rows, name, decoded=False):
             if not isinstance(text, str | None):
                 raise UserError(f"column {name} of {self} holds {text!r}, which is no text.")
             yield text or ""
 
+    def cache_folder(self, *key: Any) -> Path:
+        """Return where to keep what is made of this data, beside the cache of `datasets`.
+
+        It is another folder for another `key`, other data, and files that were edited.
+
+        Raises:
+            UserError: something keeps the data from being found.
+        """
+        import datasets
+
+        parameters = signature(datasets.load_dataset).parameters
+        only_loading = parameters.keys() - signature(datasets.load_dataset_builder).parameters.keys()
+        options = {name: value for name, value in self.options.items() if name not in only_loading}
+        self._check()
+        with self._reached():
+            builder = self._asked(datasets.load_dataset_builder, options)
+        content = json.dumps([builder.cache_dir, self.splits, *key])
+        root = Path(self.options.get("cache_dir") or datasets.config.HF_DATASETS_CACHE)
+        return root / "lit_seq" / sha256(content.encode()).hexdigest()[:16]
+
     def _load_dataset(self, **split: str) -> Any:
         import datasets
 
+        return self._asked(datasets.load_dataset, {**self.options, **split})
+
+    def _asked(self, function: Callable[..., Any], options: dict[str, Any]) -> Any:
         try:
-            return datasets.load_dataset(
+            return function(
                 self.path,
                 self.name,
                 data_dir=self.data_dir,
                 data_files=self.data_files,
                 revision=self.revision,
-                **self.options,
-                **split,
+                **options,
             )
         except ConnectionError as error:
             raise UserError(

@@ -1,16 +1,22 @@
 """Long text in parallel streams, for truncated backpropagation through time."""
 
 from abc import abstractmethod
+from collections.abc import Container
 from functools import cached_property
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import Batch
 from lit_seq.data.loader import Loader, in_turn
 from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.stored import StoredSymbols
 from lit_seq.data.task import Task
 from lit_seq.data.vocabulary import Unit, Vocabulary
+
+Symbols = Tensor | StoredSymbols
+"""Numbers of a text's symbols, (symbols,) int64."""
 
 
 class TextStreams(SequenceData):
@@ -77,41 +83,51 @@ class TextStreams(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the chunks of `split`; None where it has no text."""
-        numbers = self._encoded[1].get(split)
-        if numbers is None:
+        symbols = self._encoded[1].get(split)
+        if symbols is None:
             return None
-        streams, chunks = self.batch_size, (len(numbers) - 1) // self.batch_size // self.chunk_length
+        streams, chunks = self.batch_size, (len(symbols) - 1) // self.batch_size // self.chunk_length
         if split != "train":
-            streams = min(streams, max(1, (len(numbers) - 1) // self.chunk_length))
-            chunks = -(-((len(numbers) - 1) // streams) // self.chunk_length)
-        return Loader(_Chunks(numbers, streams, self.chunk_length), in_turn(chunks), self.num_workers)
+            streams = min(streams, max(1, (len(symbols) - 1) // self.chunk_length))
+            chunks = -(-((len(symbols) - 1) // streams) // self.chunk_length)
+        return Loader(_Chunks(symbols, streams, self.chunk_length), in_turn(chunks), self.num_workers)
 
-    @cached_property
-    def _encoded(self) -> tuple[Vocabulary, dict[Split, Tensor]]:
+    def encode(self) -> tuple[Vocabulary, dict[Split, Symbols]]:
+        """Return the symbols of the training text, and their numbers in the text of each split."""
         texts = self._with_held_out(self.read())
         vocabulary = Vocabulary.of([texts["train"]], self.unit, self.vocabulary_size)
-        numbers = {split: vocabulary.encode(text) for split, text in texts.items()}
-        self._check(numbers)
-        return vocabulary, numbers
+        return vocabulary, {split: vocabulary.encode(text) for split, text in texts.items()}
+
+    @cached_property
+    def _encoded(self) -> tuple[Vocabulary, dict[Split, Symbols]]:
+        vocabulary, symbols = self.encode()
+        self._check(symbols)
+        return vocabulary, symbols
 
     def _with_held_out(self, texts: dict[Split, str]) -> dict[Split, str]:
-        """Cut the splits that the data lacks from the end of the training text."""
         texts = {split: text[: self.max_characters] for split, text in texts.items()}
-        total = len(texts["train"])
-        for split in ("test", "validation"):
-            if split not in texts and (length := round(total * self.fractions[split])):
-                texts["train"], texts[split] = texts["train"][:-length], texts["train"][-length:]
-        return texts
+        train = texts["train"]
+        return texts | {split: train[part] for split, part in self._parts(len(train), texts).items()}
 
-    def _check(self, numbers: dict[Split, Tensor]) -> None:
-        length = len(numbers["train"])
+    def _parts(self, length: int, splits: Container[Split]) -> dict[Split, slice]:
+        """Return where train, and what the data lacks of validation and test, are in its training text."""
+        parts: dict[Split, slice] = {}
+        stop = length
+        for split in ("test", "validation"):
+            if split not in splits and (held_out := round(length * self.fractions[split])):
+                parts[split] = slice(stop - held_out, stop)
+                stop -= held_out
+        return parts | {"train": slice(stop)}
+
+    def _check(self, symbols: dict[Split, Symbols]) -> None:
+        length = len(symbols["train"])
         stream = max(0, length - 1) // self.batch_size
         if stream < self.chunk_length:
             raise self._wrong(
                 f"chunk_length {self.chunk_length} is longer than a stream: {length} {self.unit}s of"
                 f" training text make {self.batch_size} streams (batch_size) of {stream} each; lower one."
             )
-        for split, held_out in numbers.items():
+        for split, held_out in symbols.items():
             if len(held_out) < 2:
                 raise self._wrong(
                     f"the {split} text has {len(held_out)} {self.unit}s; it needs at least 2, or a"
@@ -122,12 +138,13 @@ class TextStreams(SequenceData):
 class _Chunks(Dataset[Batch]):
     """Chunk i of all streams."""
 
-    def __init__(self, numbers: Tensor, streams: int, chunk_length: int) -> None:
-        length = (len(numbers) - 1) // streams
-        self.inputs = numbers[: streams * length].view(streams, length)
-        self.targets = numbers[1 : streams * length + 1].view(streams, length)
-        self.chunk_length = chunk_length
+    def __init__(self, symbols: Symbols, streams: int, chunk_length: int) -> None:
+        self.symbols, self.chunk_length = symbols, chunk_length
+        self.stream_length = (len(symbols) - 1) // streams
+        self.starts = range(0, streams * self.stream_length, self.stream_length)
 
     def __getitem__(self, index: int) -> Batch:
-        steps = slice(index * self.chunk_length, (index + 1) * self.chunk_length)
-        return Batch(self.inputs[:, steps], self.targets[:, steps])
+        first = index * self.chunk_length
+        behind = min(first + self.chunk_length, self.stream_length) + 1
+        chunk = torch.stack([self.symbols[start + first : start + behind] for start in self.starts])
+        return Batch(chunk[:, :-1], chunk[:, 1:])

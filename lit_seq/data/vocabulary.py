@@ -1,6 +1,7 @@
 """Text to numbers and back."""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -8,6 +9,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,12 +96,16 @@ class Vocabulary:
     def encode(self, text: str) -> Tensor:
         """Return the numbers of the symbols of `text` and of the end token, (symbols,) int64."""
         if self.unit == "byte":
-            numbers = list(text.encode("utf-8"))
+            numbers = np.frombuffer(text.encode("utf-8"), np.uint8)
+        elif self.unit == "character":
+            code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+            numbers = self._of_code_points[code_points]
         elif self.unit == "subword":
-            numbers = self._tokenizer.encode(text).ids
+            numbers = np.array(self._tokenizer.encode(text).ids)
         else:
-            numbers = [self._numbers.get(symbol, 0) for symbol in split(text, self.unit)]
-        return torch.tensor(numbers + [self.end] * self.ends, dtype=torch.int64)
+            numbers = np.array([self._numbers.get(symbol, 0) for symbol in split(text, self.unit)])
+        numbers = numbers if self.end is None else np.append(numbers, self.end)
+        return torch.from_numpy(numbers.astype(np.int64))
 
     def decode(self, numbers: Tensor | Iterable[int]) -> str:
         """Return the text of `numbers` before the first end token; bytes that are no UTF-8 become U+FFFD."""
@@ -132,6 +138,12 @@ class Vocabulary:
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {symbol: number for number, symbol in enumerate(self.symbols)}
+
+    @cached_property
+    def _of_code_points(self) -> np.ndarray:
+        numbers = np.zeros(sys.maxunicode + 1, np.int64)
+        numbers[[ord(symbol) for symbol in self.symbols]] = range(len(self.symbols))
+        return numbers
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
