@@ -124,8 +124,4 @@ def _masks(shape: Tensor, x: Tensor, y: Tensor, radius: Tensor, size: int) -> Te
         (2 * across.abs() <= down + r) & (down <= r - 1),
         (near <= r // 3) & (far <= r),
     ]
-    return (
-        torch.stack(forms, 2)
-        .gather(2, shape[:, :, None, None, None].expand(-1, -1, 1, size, size))
-        .squeeze(2)
-    )
+    return torch.stack(forms, 2)[torch.arange(len(shape))[:, None], torch.arange(shape.shape[1]), shape]
