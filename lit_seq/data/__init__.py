@@ -3,6 +3,7 @@
 from lit_seq.data.adding import AddingProblem
 from lit_seq.data.associative_recall import AssociativeRecall
 from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.captioned_shapes import CaptionedShapes
 from lit_seq.data.copying import CopyingMemory
 from lit_seq.data.digits import Digits
 from lit_seq.data.forecasting import Forecasting
@@ -10,6 +11,7 @@ from lit_seq.data.generated import GeneratedData
 from lit_seq.data.loader import Loader
 from lit_seq.data.mackey_glass import MackeyGlass
 from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.moving_digits import MovingDigits
 from lit_seq.data.narma import NARMA10
 from lit_seq.data.ntm_copy import NTMCopy
 from lit_seq.data.parity import Parity
@@ -36,6 +38,7 @@ __all__ = [
     "AddingProblem",
     "AssociativeRecall",
     "Batch",
+    "CaptionedShapes",
     "CopyingMemory",
     "Digits",
     "EmbeddedReber",
@@ -43,6 +46,7 @@ __all__ = [
     "GeneratedData",
     "Loader",
     "MackeyGlass",
+    "MovingDigits",
     "NTMCopy",
     "Parity",
     "Pronunciations",
