@@ -32,6 +32,7 @@ class Task:
             is the future of a series.
         image_size: height and width of images and frames.
         features: names of the features of vectors or values, where they have names.
+        arity: most children that a node of a tree has.
         scale: "mean" and "deviation" of each value, a list each, by which the data was standardised.
     """
 
@@ -47,6 +48,7 @@ class Task:
     image_size: tuple[int, int] | None = None
     features: tuple[str, ...] | None = None
     scale: dict[str, list[float]] | None = None
+    arity: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that `Task(**…)` takes, for a checkpoint."""

@@ -11,16 +11,16 @@ from torch.nn import functional
 class Tree(NamedTuple):
     """A batch of trees whose nodes are the steps of the batch's sequences.
 
-    Level d holds the nodes of all trees that are d edges below their roots. So the children of a level's nodes
-    are the nodes of the next level, each of which has one parent there: a net that goes up the trees does a
-    whole level in one step, as many steps as the deepest tree has levels.
+    Level d holds the nodes of all trees that are d edges below their roots. So the children of a level's
+    nodes are the nodes of the next level, and a net that goes up the trees takes as many steps as the deepest
+    of them has levels, each for a whole level.
 
     Attributes:
         parents: step that is each step's parent, (batch, time) int64; -1 at roots and in the padding.
         levels: nodes of each level, from the roots down, (nodes,) int64 each, where step t of sequence b is
             number t·batch + b. The first level begins with the root of each sequence, in their order.
-        above: for each level but the first, the place in the level above of each node's parent, (nodes,) int64.
-        ordinals: for each level but the first, which child of its parent each node is, from 0, (nodes,) int64.
+        above: of each level but the first, where in the level above each node's parent is, (nodes,) int64.
+        ordinals: of each level but the first, which child of its parent each node is, from 0, (nodes,) int64.
         places: where each step is in the levels, one behind the other, (batch, time) int64; 0 in the padding.
     """
 
@@ -42,10 +42,8 @@ class Tree(NamedTuple):
             ValueError: the steps of a sequence make no tree.
         """
         batch, time = parents.shape
-        steps = torch.arange(time)
-        padding = (
-            torch.zeros_like(parents, dtype=torch.bool) if lengths is None else steps >= lengths[:, None]
-        )
+        lengths = torch.full((batch,), time) if lengths is None else lengths
+        padding = torch.arange(time) >= lengths[:, None]
         parents = parents.masked_fill(padding, -1)
         is_root = (parents < 0) & ~padding
         if (is_root.sum(1) != 1).any():
@@ -73,7 +71,7 @@ class Tree(NamedTuple):
 def padded(trees: Sequence[Tree], time: int) -> list[Tree]:
     """Bring the trees of several batches to one shape, so that they stack.
 
-    What is added to a level hangs from what is added to the level above: trees of their own, which nothing reads.
+    What is added to a level hangs from what is added to the one above: a tree of its own that nothing reads.
 
     Args:
         trees: the trees of each batch.
@@ -97,7 +95,7 @@ def why_no_tree(parents: Sequence[int]) -> str | None:
     nodes = range(len(parents))
     for node in nodes:
         if not -1 <= parents[node] < len(parents):
-            return f"gives node {node + 1} of {len(parents)} the parent {parents[node] + 1}, which is none of them"
+            return f"has {len(parents)} nodes, and node {node + 1} has the parent {parents[node] + 1}"
     roots = [node + 1 for node in nodes if parents[node] < 0]
     if len(roots) > 1:
         return f"has {len(roots)} roots, nodes {' and '.join(map(str, roots))}; a tree has one"

@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.tree import padded
 from lit_seq.packing.randomness import Stream
 
 
@@ -105,21 +106,23 @@ def _stack(leaves: Sequence[Any]) -> Any:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    pairs = zip(tree_flatten(one)[0], tree_flatten(other)[0], strict=True)
-    return all(
+    (leaves, structure), (others, other_structure) = tree_flatten(one), tree_flatten(other)
+    return structure == other_structure and all(
         a is b or (torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b)
-        for a, b in pairs
+        for a, b in zip(leaves, others, strict=True)
     )
 
 
 def _padded(batches: Sequence[Batch]) -> list[Batch]:
-    """Bring inputs, and targets, to the longest there are: padding never changes a result."""
+    """Bring inputs, targets and trees to the longest there are: padding never changes a result."""
     fill = 0 if batches[0].targets.is_floating_point() else IGNORED
     inputs = _grown([batch.inputs for batch in batches], 0)
     targets = _grown([batch.targets for batch in batches], fill)
+    trees = [batch.tree for batch in batches if batch.tree is not None]
+    grown = padded(trees, inputs[0].shape[1]) if trees else [None] * len(batches)
     return [
-        batch._replace(inputs=own, targets=wanted)
-        for batch, own, wanted in zip(batches, inputs, targets, strict=True)
+        batch._replace(inputs=own, targets=wanted, tree=tree)
+        for batch, own, wanted, tree in zip(batches, inputs, targets, grown, strict=True)
     ]
 
 

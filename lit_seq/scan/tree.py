@@ -7,13 +7,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from lit_seq.cells.tree import Children, TreeCell
-from lit_seq.cells.tree.cell import StateT
 
 if TYPE_CHECKING:
     from lit_seq.data.tree import Tree
 
 
-def climb(cell: TreeCell, inputs: Tensor, tree: "Tree") -> tuple[Tensor, Tensor]:
+def climb(cell: TreeCell, inputs: Tensor, tree: "Tree") -> Tensor:
     """Run `cell` up the trees of a batch, a level at a time.
 
     A tree gives the same outputs and gradients alone and in a batch.
@@ -21,35 +20,31 @@ def climb(cell: TreeCell, inputs: Tensor, tree: "Tree") -> tuple[Tensor, Tensor]
     Args:
         cell: the update rule.
         inputs: (time, batch, input).
-        tree: the trees over the steps.
+        tree: the trees whose nodes the steps are.
 
     Returns:
-        h of each node, (time, batch, hidden), in the padding that of some node; and of each root, (batch, hidden).
+        h of each node, (time, batch, hidden); in the padding that of some node.
     """
     time, batch, _ = inputs.shape
-    # Sums over many children add up rounding: a net runs in the precision of its parameters.
+    # As in `scan`: a net runs in the precision of its parameters.
     with torch.autocast(inputs.device.type, enabled=False):
-        inputs = inputs.to(cell.bias.dtype).flatten(0, 1)
+        nodes = inputs.to(cell.bias.dtype).flatten(0, 1).index_select(0, torch.cat(tree.levels))
+        projected = cell.project(nodes).split([len(level) for level in tree.levels])
+        none = tree.places.new_zeros(0)
+        levels = zip(projected, (*tree.above, none), (*tree.ordinals, none), strict=True)
         state, outputs = cell.initial_state(0), []
-        below = tree.levels[0].new_zeros(0)
-        for level, above, ordinals in zip(
-            reversed(tree.levels),
-            (below, *reversed(tree.above)),
-            (below, *reversed(tree.ordinals)),
-            strict=True,
-        ):
-            projected = cell.project(inputs.index_select(0, level))
-            state = cell.step(projected, Children(state, above, ordinals))
+        for level, parents, ordinals in reversed(list(levels)):
+            state = cell.step(level, Children(state, parents, ordinals))
             outputs.append(state[0])
-        nodes = torch.cat(outputs[::-1]).index_select(0, tree.places.mT.flatten())
-    return nodes.unflatten(0, (time, batch)), state[0][:batch]
+        h = torch.cat(outputs[::-1]).index_select(0, tree.places.mT.flatten())
+    return h.unflatten(0, (time, batch))
 
 
 def climb_balanced(cell: TreeCell, inputs: Tensor, lengths: Tensor | None) -> Tensor:
     """Run `cell` up balanced binary trees over the steps of a batch's sequences, ⌈log₂ time⌉ levels.
 
-    The steps are leaves. Each level joins neighbours, the first and the second, the third and the fourth, …, under
-    a node without input, x = 0; a last one without a neighbour goes up as it is (Shi et al. 2018,
+    The steps are leaves. Each level joins neighbours, the first and the second, the third and the fourth, …,
+    under a node without input, x = 0; a last one without a neighbour goes up as it is (Shi et al. 2018,
     arXiv:1808.09644, who find such trees as good as parsed ones for classification).
 
     Args:
@@ -61,29 +56,24 @@ def climb_balanced(cell: TreeCell, inputs: Tensor, lengths: Tensor | None) -> Te
         h of each root, (batch, hidden).
     """
     time, batch, size = inputs.shape
-    step, sequence = (
-        torch.arange(time, device=inputs.device)[:, None],
-        torch.arange(batch, device=inputs.device),
-    )
+    sequence = torch.arange(batch, device=inputs.device)
     counts = torch.full_like(sequence, time) if lengths is None else lengths.to(inputs.device)
+    valid = torch.arange(time, device=inputs.device).unsqueeze(1) < counts
     # Replaced, not multiplied away, so that not even NaN gets out of the padding.
-    inputs = torch.where((step < counts).unsqueeze(-1), inputs, 0.0)
+    inputs = torch.where(valid.unsqueeze(-1), inputs, 0.0)
     with torch.autocast(inputs.device.type, enabled=False):
         none = Children(cell.initial_state(0), sequence[:0], sequence[:0])
         state = cell.step(cell.project(inputs.to(cell.bias.dtype).flatten(0, 1)), none)
         joint = cell.project(cell.bias.new_zeros(1, size))
         while time > 1:
             pairs = (time + 1) // 2
-            step = torch.arange(2 * pairs, device=inputs.device)[:, None]
-            parents, ordinals = (
-                (step // 2 * batch + sequence).flatten(),
-                (step % 2).expand(-1, batch).flatten(),
-            )
-            children = [functional.pad(part, (0, 0, 0, (2 * pairs - time) * batch)) for part in state]
-            below = Children(type(state)(*children), parents, ordinals)
+            step = torch.arange(2 * pairs, device=inputs.device).unsqueeze(1)
+            parents, ordinals = step // 2 * batch + sequence, (step % 2).expand(-1, batch)
+            parts = [functional.pad(part, (0, 0, 0, (2 * pairs - time) * batch)) for part in state]
+            below = Children(type(state)(*parts), parents.flatten(), ordinals.flatten())
             joined = cell.step(joint.expand(pairs * batch, -1), below)
-            paired = (step[1::2] < counts).reshape(-1, 1)
-            left = [part.unflatten(0, (pairs, 2, batch))[:, 0].flatten(0, 1) for part in children]
-            state = type(state)(*(torch.where(paired, *two) for two in zip(joined, left, strict=True)))
+            single = (step[1::2] >= counts).reshape(-1, 1)
+            first = [part.unflatten(0, (pairs, 2, batch))[:, 0].flatten(0, 1) for part in parts]
+            state = type(state)(*(torch.where(single, *two) for two in zip(first, joined, strict=True)))
             counts, time = (counts + 1) // 2, pairs
     return state[0]

@@ -9,14 +9,19 @@ from torch.nn import functional
 from lit_seq.data.batch import IGNORED
 from lit_seq.data.task import Task
 from lit_seq.topologies.bits import BIT_METRICS, compare_bits
-from lit_seq.topologies.values import VALUE_METRICS, compare_values
+from lit_seq.topologies.f1 import class_shares, macro_f1
+from lit_seq.topologies.values import VALUE_METRICS, compare_values, nrmse
 
-METRICS = ("loss", "accuracy", *BIT_METRICS, *VALUE_METRICS)
-"""Names of what `compare` gives, and of what `nrmse` derives from it."""
+METRICS = ("loss", "accuracy", "macro_f1", *BIT_METRICS, *VALUE_METRICS)
+"""Names of what `compare` and `derived` give."""
 
 
 def compare(
-    task: Task, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None
+    task: Task,
+    outputs: Tensor,
+    targets: Tensor,
+    lengths: Tensor | None = None,
+    whole_epoch: bool = False,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Compare outputs with targets.
 
@@ -25,6 +30,7 @@ def compare(
         outputs: (…, target_size).
         targets: (…) int64, `IGNORED` where nothing counts; or (…, target_size) values or bits.
         lengths: steps that count of (time, batch, target_size) values, (batch,) int64; None when all do.
+        whole_epoch: whether to add what the macro F1 of an epoch needs, where classes have names.
 
     Returns:
         Cross-entropy in nats and accuracy of classes, or mean squared error of values, and how many targets
@@ -41,7 +47,13 @@ def compare(
             loss = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
             with torch.no_grad():
                 correct = ((outputs.argmax(-1) == targets) & counted).sum() / counted.sum()
-            return {"loss": loss, "accuracy": correct}, counted.sum()
+            shares = class_shares(outputs, targets) if whole_epoch and task.labels else {}
+            return {"loss": loss, "accuracy": correct, **shares}, counted.sum()
+
+
+def derived(means: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the metrics that are functions of what `compare` gives over a whole epoch."""
+    return nrmse(means) | macro_f1(means)
 
 
 def answer_rows(task: Task, outputs: Tensor, targets: Tensor) -> list[dict[str, Any]]:

@@ -9,13 +9,12 @@ from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
 from lit_seq.samples import Answer, Sample
-from lit_seq.topologies.comparison import METRICS, answer_rows, compare
+from lit_seq.topologies.comparison import METRICS, answer_rows, compare, derived
 from lit_seq.topologies.convolution import ConvNet
 from lit_seq.topologies.examples import EXAMPLES, first, in_words
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.shown import shown_input
 from lit_seq.topologies.topology import Topology
-from lit_seq.topologies.values import nrmse
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
 
@@ -82,11 +81,12 @@ class OneToOne(Topology):
 
     def measure(self, batch: Batch, state: Any = None) -> Measured:
         """Return loss and metrics of one batch."""
-        return Measured(*compare(self.task, self(batch.inputs), batch.targets))
+        outputs = self(batch.inputs)
+        return Measured(*compare(self.task, outputs, batch.targets, whole_epoch=not self.training))
 
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the normalised error of values; see `Topology.derived`."""
-        return nrmse(means)
+        """See `Topology.derived`."""
+        return derived(means)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return class and probability, or values or bits, for each input, beside its target."""

@@ -11,12 +11,11 @@ from lit_seq.cores import Core, CoreState
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
-from lit_seq.topologies.comparison import METRICS, compare
+from lit_seq.topologies.comparison import METRICS, compare, derived
 from lit_seq.topologies.features import Features
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.omega import check_omega, measure_with_omega
 from lit_seq.topologies.topology import Topology
-from lit_seq.topologies.values import nrmse
 
 
 class Recurrent(Topology):
@@ -82,8 +81,8 @@ class Recurrent(Topology):
         return measured.means["loss"]
 
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the normalised error of values; see `Topology.derived`."""
-        return nrmse(means)
+        """See `Topology.derived`."""
+        return derived(means)
 
     def initial_state(self, batch: int) -> CoreState:
         """Return the core's state before its first step."""
@@ -98,4 +97,4 @@ class Recurrent(Topology):
         self, outputs: Tensor, targets: Tensor, lengths: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Compare head outputs with targets; see `lit_seq.topologies.comparison.compare`."""
-        return compare(self.task, outputs, targets, lengths)
+        return compare(self.task, outputs, targets, lengths, whole_epoch=not self.training)

@@ -4,4 +4,4 @@ from lit_seq.cells.tree.cell import Children, TreeCell
 from lit_seq.cells.tree.elman import TreeElman
 from lit_seq.cells.tree.lstm import ChildSumTreeLSTM, NaryTreeLSTM
 
-__all__ = ["Children", "ChildSumTreeLSTM", "NaryTreeLSTM", "TreeCell", "TreeElman"]
+__all__ = ["ChildSumTreeLSTM", "Children", "NaryTreeLSTM", "TreeCell", "TreeElman"]
