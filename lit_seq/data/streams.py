@@ -31,7 +31,7 @@ class TextStreams(SequenceData):
     Batch: inputs (streams, chunk_length) int64; targets, of the same shape, are the symbols that follow.
 
     Args:
-        unit: what a symbol is: character, byte or word.
+        unit: what a symbol is: character, byte, word or subword.
         chunk_length: k, symbols of a stream in a batch: the steps that the gradient goes back.
         batch_size: streams.
         validation_fraction: part of the training text, before the test part, to validate on, where the

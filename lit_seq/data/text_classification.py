@@ -9,8 +9,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from lit_seq.data.batch import IGNORED, Batch
-from lit_seq.data.loader import Loader, generator, in_batches, shuffled
+from lit_seq.data.batch import Batch
+from lit_seq.data.bucketing import bucketed
+from lit_seq.data.classes import numbered_classes
+from lit_seq.data.held_out import with_held_out
+from lit_seq.data.loader import Loader, in_batches, shuffled
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.source import DataFiles, Source
 from lit_seq.data.task import Task
@@ -39,10 +42,11 @@ class TextClassification(SequenceData):
         load_options: further arguments of `datasets.load_dataset`.
         text_column: column that holds the texts.
         label_column: column that holds their labels.
-        unit: what a symbol is: character, byte or word.
+        unit: what a symbol is: character, byte, word or subword.
         batch_size: texts of a batch.
         max_length: most symbols of a text; the rest is cut off.
         vocabulary_size: most symbols to tell apart, the unknown one included; the rarer ones are unknown.
+        bucketing: whether a training batch has texts of similar lengths (`lit_seq.data.bucketing`).
         validation_fraction: part of the training texts to validate on, where there is no such split.
         test_fraction: part of the training texts to test on, where there is no such split.
         validation_seed: decides which texts those are; leave it alone to compare runs.
@@ -65,6 +69,7 @@ class TextClassification(SequenceData):
         batch_size: int = 32,
         max_length: int | None = None,
         vocabulary_size: int | None = None,
+        bucketing: bool = True,
         validation_fraction: float = 0.1,
         test_fraction: float = 0.1,
         validation_seed: int = 0,
@@ -79,6 +84,7 @@ class TextClassification(SequenceData):
         if vocabulary_size is not None:
             self._at_least(2, vocabulary_size=vocabulary_size)
         self.vocabulary_size = vocabulary_size
+        self.bucketing = bucketing
         self.fractions = self._fractions(validation_fraction, test_fraction)
         self.validation_seed = validation_seed
 
@@ -87,7 +93,7 @@ class TextClassification(SequenceData):
         """Which class a text has."""
         vocabulary, labels, _ = self._examples
         return Task(
-            "tokens", len(vocabulary), "classes", len(labels), "sequence", vocabulary.to_dict(), tuple(labels)
+            "tokens", len(vocabulary), "classes", len(labels), "sequence", vocabulary.to_dict(), labels
         )
 
     @property
@@ -101,57 +107,39 @@ class TextClassification(SequenceData):
         if texts is None:
             return None
         if split == "train":
-            return Loader(texts, shuffled(len(texts), self.batch_size, self.seed), self.num_workers)
+            order = shuffled(len(texts), self.batch_size, self.seed)
+            if self.bucketing:
+                order = bucketed([len(text) for text in texts.texts], self.batch_size, self.seed)
+            return Loader(texts, order, self.num_workers)
         batches = in_batches(range(len(texts)), self.batch_size)
         return Loader(texts, lambda epoch: batches, self.num_workers)
 
     @cached_property
-    def _examples(self) -> tuple[Vocabulary, list[str], dict[Split, "_Texts"]]:
+    def _examples(self) -> tuple[Vocabulary, tuple[str, ...], dict[Split, "_Texts"]]:
         loaded = self.source.load()
-        rows = self._with_held_out({split: self._rows(data) for split, data in loaded.items()})
+        read = {split: self._rows(data) for split, data in loaded.items()}
+        rows = with_held_out(read, self.fractions, self.validation_seed)
         if not rows["train"]:
             raise self._wrong(f"{self.source} has no row to train on.")
         vocabulary = Vocabulary.of((text for text, _ in rows["train"]), self.unit, self.vocabulary_size)
-        features = loaded["train"].features or {}
-        names = getattr(features.get(self.label_column), "names", None)
-        if names is None:
-            labels = sorted({self._label(label) for _, label in rows["train"] if label is not None})
-            names = [str(label) for label in labels]
-            classes: dict[Any, int] = {None: IGNORED} | {label: i for i, label in enumerate(labels)}
-        else:
-            classes = {None: IGNORED, -1: IGNORED} | {i: i for i in range(len(names))}
-
-        def numbered(split: Split) -> _Texts:
-            for _, label in rows[split]:
-                if label not in classes:
-                    raise self._wrong(
-                        f"label {label!r} of {self.source} is in {split}; train has only {', '.join(names)}."
-                    )
-            texts = [vocabulary.encode(text)[: self.max_length] for text, _ in rows[split]]
-            return _Texts(texts, torch.tensor([classes[label] for _, label in rows[split]]))
-
-        return vocabulary, names, {split: numbered(split) for split in rows}
+        labels = {split: [label for _, label in of_split] for split, of_split in rows.items()}
+        feature = (loaded["train"].features or {}).get(self.label_column)
+        names, numbers = numbered_classes(self.source, self.label_column, feature, labels)
+        return (
+            vocabulary,
+            names,
+            {
+                split: _Texts(
+                    [vocabulary.encode(text)[: self.max_length] for text, _ in of_split],
+                    torch.tensor([numbers[label] for label in labels[split]]),
+                )
+                for split, of_split in rows.items()
+            },
+        )
 
     def _rows(self, data: Any) -> list[Row]:
         texts = self.source.texts(data, self.text_column)
         return list(zip(texts, self.source.column(data, self.label_column), strict=True))
-
-    def _with_held_out(self, rows: dict[Split, list[Row]]) -> dict[Split, list[Row]]:
-        """Draw the splits that the data lacks from the training rows."""
-        train = rows["train"]
-        drawn = torch.randperm(len(train), generator=generator(self.validation_seed, 1)).tolist()
-        for split, fraction in self.fractions.items():
-            if split not in rows and (count := round(len(train) * fraction)):
-                rows[split] = [train[row] for row in drawn[:count]]
-                drawn = drawn[count:]
-        return rows | {"train": [train[row] for row in drawn]}
-
-    def _label(self, label: Any) -> int | str:
-        if not isinstance(label, int | str):
-            raise self._wrong(
-                f"column {self.label_column} of {self.source} holds {label!r}; labels are integers or texts."
-            )
-        return label
 
 
 class _Texts(Dataset[Batch]):

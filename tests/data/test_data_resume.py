@@ -63,7 +63,8 @@ def labelled(tmp_path):
     file = tmp_path / "rows.csv"
     file.write_text("text,label\n" + "".join(f"w{i} w{i},{i % 3}\n" for i in range(20)))
     source = {"path": "csv", "data_files": str(file), "load_options": {"cache_dir": str(tmp_path / "cache")}}
-    return lambda: TextClassification(**source, batch_size=3, test_fraction=0.0, validation_fraction=0.3)
+    fractions = {"test_fraction": 0.0, "validation_fraction": 0.3}
+    return lambda: TextClassification(**source, **fractions, batch_size=3, seed=1)
 
 
 def saving(folder):

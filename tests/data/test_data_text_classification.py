@@ -117,16 +117,29 @@ def test_wrong_input_is_named(here):
     assert (
         wrong(ROWS, text_column="sentence") == "rows.csv has no column sentence; its columns are text, label."
     )
-    assert (
-        wrong(["a,0.5"])
-        == "TextClassification: column label of rows.csv holds 0.5; labels are integers or texts."
-    )
+    assert wrong(["a,0.5"]) == "column label of rows.csv holds 0.5; classes are integers or texts."
     assert wrong(["1,x"]) == "column text of rows.csv holds 1, which is no text."
     assert wrong(ROWS, splits={"train": "train[:2]", "test": "train[2:]"}) == (
-        "TextClassification: label 'none' of rows.csv is in test; train has only neg, pos."
+        "label 'none' of rows.csv is in test; train has only neg, pos."
     )
     assert wrong(ROWS, max_length=0) == "TextClassification: max_length is 0; it must be at least 1."
     assert (
         wrong(ROWS, vocabulary_size=1) == "TextClassification: vocabulary_size is 1; it must be at least 2."
     )
     assert wrong(["a,b"], test_fraction=0.9) == "TextClassification: rows.csv has no row to train on."
+
+
+def test_bucketing_saves_padding_and_loses_no_text():
+    rows = [f"{'w ' * (1 + i * i % 41)},{i % 3}" for i in range(300)]
+    padding = {}
+    for bucketing in (False, True):
+        data = labelled(rows, batch_size=8, bucketing=bucketing)
+        loader = data.train_dataloader()
+        for epoch in range(2):
+            loader.set_epoch(epoch)
+            batches = list(loader)
+            assert sorted(length for batch in batches for length in batch.lengths.tolist()) == sorted(
+                1 + i * i % 41 for i in range(300)
+            )
+        padding[bucketing] = sum(batch.inputs.numel() - batch.lengths.sum().item() for batch in batches)
+    assert padding[True] < 0.2 * padding[False]
