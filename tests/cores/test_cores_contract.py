@@ -8,7 +8,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
 from lit_seq.cells import GRU, LSTM, FeedForward
-from lit_seq.cores import NTM, AttentionSummary, MemoryNetwork, ReNet, Stack
+from lit_seq.cores import NTM, AttentionSummary, DelayTaps, MemoryNetwork, ReNet, Stack
 
 CORES = {
     "deep": partial(Stack, cell=LSTM, hidden_size=4, layers=2, learned_initial_state=True),
@@ -17,6 +17,7 @@ CORES = {
     "both-ways": partial(Stack, cell=GRU, hidden_size=4, layers=2, bidirectional=True, merge="sum"),
     "attention": partial(AttentionSummary, encoder=partial(Stack, cell=GRU, hidden_size=4), heads=2),
     "dot": partial(AttentionSummary, encoder=partial(Stack, cell=LSTM, hidden_size=4), score="scaled"),
+    "taps": partial(DelayTaps, taps=4, reader=partial(Stack, cell=GRU, hidden_size=4)),
     "ntm": partial(NTM, cell=LSTM, hidden_size=5, rows=6, width=3, learned_initial_state=True),
     "ntm-heads": partial(NTM, cell=FeedForward, hidden_size=5, rows=6, width=3, read_heads=2, write_heads=2),
     "memory": partial(MemoryNetwork, hidden_size=4, words=2, hops=2),
