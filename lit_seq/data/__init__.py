@@ -4,10 +4,12 @@ from lit_seq.data.adding import AddingProblem
 from lit_seq.data.associative_recall import AssociativeRecall
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.captioned_shapes import CaptionedShapes
+from lit_seq.data.captioning import Captioning
 from lit_seq.data.copying import CopyingMemory
 from lit_seq.data.digits import Digits
 from lit_seq.data.forecasting import Forecasting
 from lit_seq.data.generated import GeneratedData
+from lit_seq.data.image_classification import ImageClassification
 from lit_seq.data.loader import Loader
 from lit_seq.data.mackey_glass import MackeyGlass
 from lit_seq.data.module import SequenceData, Split
@@ -30,6 +32,7 @@ from lit_seq.data.temporal_order import TemporalOrder
 from lit_seq.data.text import Text
 from lit_seq.data.text_classification import TextClassification
 from lit_seq.data.text_pairs import TextPairs
+from lit_seq.data.video import Video
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
 __all__ = [
@@ -39,11 +42,13 @@ __all__ = [
     "AssociativeRecall",
     "Batch",
     "CaptionedShapes",
+    "Captioning",
     "CopyingMemory",
     "Digits",
     "EmbeddedReber",
     "Forecasting",
     "GeneratedData",
+    "ImageClassification",
     "Loader",
     "MackeyGlass",
     "MovingDigits",
@@ -66,5 +71,6 @@ __all__ = [
     "TextPairs",
     "TextStreams",
     "Unit",
+    "Video",
     "Vocabulary",
 ]
