@@ -111,6 +111,10 @@ class Pack(L.LightningModule):
         loaders = [data.val_dataloader() for data in self._datas]
         return self._loader(loaders) if all(loaders) else []
 
+    def held_out_data(self, row: int) -> Any:
+        """Return a trial's own validation batches, from their beginning."""
+        return self._datas[self._rows[row]].val_dataloader()
+
     def on_fit_start(self) -> None:
         """Bring a carried state out of a checkpoint, which is read on the CPU, to where the trials are."""
         if self._carried is not None:

@@ -10,6 +10,7 @@ from lit_seq.packing.leaving import End, let_go
 from lit_seq.packing.pack import Pack
 from lit_seq.packing.trial import PackedTrial
 from lit_seq.packing.trial_trainer import TrialTrainer
+from lit_seq.topologies import Topology
 from lit_seq.training.halving import judge
 from lit_seq.training.record import Diverged
 
@@ -61,9 +62,10 @@ class PackProgress(L.Callback):
         self._let_diverged_go(trainer)
         self._halve(trainer)
         for row, trial in enumerate(self._pack.trials):
-            if trial.recording.samples.moment(trainer):
-                model = self._pack.stacked.solo(row)
-                trial.recording.samples.on_train_batch_end(trainer, model)
+            model = self._pack.stacked.template
+            if isinstance(model, Topology) and trial.recording.samples.is_due(trainer):
+                self._pack.stacked.solo(row)
+                trial.recording.samples.write(trainer, model, self._pack.held_out_data(row))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let go of trials whose validation loss is not a number, and stop those that are to stop.

@@ -1,12 +1,16 @@
 """What stands under the figures and tables: how each number was made."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from lit_seq.report.curves import Panel
 from lit_seq.report.document import Document
+from lit_seq.report.said import Said
 from lit_seq.report.statistics import Difference
 from lit_seq.report.style import COLOURS
 from lit_seq.report.wording import alike, count, listing, metric_words, number
+from lit_seq.samples import Writing
 
 NOT_FINISHED = ("running", "queued", "stopped", "diverged", "failed")
 
@@ -48,6 +52,17 @@ def signed(gap: Difference) -> str:
 def edges(gap: Difference) -> list[str]:
     """Write the edges of a difference's interval."""
     return [] if gap.interval is None else alike(gap.interval, gap.interval.high - gap.mean)
+
+
+def said(shown: Sequence[Said]) -> str:
+    """Say whose samples they are, and how texts were drawn."""
+    trials = ", ".join(f"{one.label}: {one.trial}" for one in shown)
+    text = f"By the best trial of each configuration ({trials}), on the same held-out data each time."
+    writings = [s for one in shown for m in one.moments for s in m.samples if isinstance(s, Writing)]
+    if writings:
+        prime = json.dumps(writings[0].prime, ensure_ascii=False)
+        text += f" Texts are drawn at temperature {writings[0].temperature}, prime {prime}."
+    return text
 
 
 def comparison(document: Document) -> str:

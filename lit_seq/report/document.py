@@ -12,10 +12,11 @@ from lit_seq.report.configurations import Configuration, group, settings, varyin
 from lit_seq.report.curves import Panel, panel
 from lit_seq.report.plan import Goal, Plan
 from lit_seq.report.read import Run, read_runs
+from lit_seq.report.said import Said, said
 from lit_seq.report.score import Score, likely_goal, likely_metric, score
 from lit_seq.report.sweep_folder import SweepFolder
 from lit_seq.report.table import Row, table
-from lit_seq.report.trials import Texts, Trial, texts, trials
+from lit_seq.report.trials import Trial, trials
 from lit_seq.report.wording import count, listing
 
 
@@ -37,7 +38,7 @@ class Document:
         missing: number of trials that the sweeps ask for and that have no folder yet.
         rows: the table, best first.
         panels: learning curves: the metric, then its counterpart in training.
-        texts: generated texts, best configuration first.
+        said: what models said at stages of their training, best configuration first.
         trials: every trial.
         wandb_groups: W&B groups of the runs.
         notes: what was damaged, left out or odd, a sentence each.
@@ -57,7 +58,7 @@ class Document:
     missing: int
     rows: list[Row]
     panels: list[Panel]
-    texts: list[Texts]
+    said: list[Said]
     trials: list[Trial]
     wandb_groups: list[str]
     notes: list[str]
@@ -113,7 +114,7 @@ def build(plan: Plan) -> Document:
         missing=sum(_missing(source, runs) for source in sources),
         rows=rows,
         panels=[one for one in panels if one is not None],
-        texts=[one for c in chosen if (one := texts(c, scores, counted, goal)) is not None],
+        said=[one for c in chosen if (one := said(c, scores, counted, goal)) is not None],
         trials=trials(runs, listed, scores, counted, metric),
         wandb_groups=sorted({str(g) for run in runs if (g := run.config.get("wandb.group"))}),
         notes=notes,

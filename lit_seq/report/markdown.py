@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from lit_seq.report import captions
 from lit_seq.report.document import Document
+from lit_seq.report.said import Said
 from lit_seq.report.table import Row
-from lit_seq.report.trials import Texts
 from lit_seq.report.wording import duration, metric_name, number
+from lit_seq.samples import views
 
-TEXTS = 3
-LONGEST_TEXT = 600
+SHOWN = 3
+"""Configurations whose samples are shown."""
 
 
 def markdown(document: Document) -> str:
-    """Return the text; learning curves are left to the HTML file."""
+    """Return the text; learning curves and drawings are left to the HTML file."""
     writers = {
         "answer": _answer,
         "table": _comparison,
@@ -79,17 +80,15 @@ def _cells(row: Row) -> list[str]:
 
 
 def _samples(document: Document) -> list[str]:
-    blocks = [block for texts in document.texts[:TEXTS] for block in _last_text(texts)]
-    return ["## Text at the end of training", *blocks] if blocks else []
+    blocks = [block for said in document.said[:SHOWN] for block in _last(said)]
+    return ["## What the models say at the end of training", *blocks] if blocks else []
 
 
-def _last_text(texts: Texts) -> list[str]:
-    last = texts.samples[-1]
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", last.text)), default=0))
-    return [
-        f"{escape(texts.label)}, step {last.step:,}:",
-        f"{fence}text\n{last.text[:LONGEST_TEXT].strip()}\n{fence}",
-    ]
+def _last(said: Said) -> list[str]:
+    last = said.moments[-1]
+    text = "\n".join(views.text(sample).strip() for sample in last.samples)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return [f"{escape(said.label)}, step {last.step:,}:", f"{fence}text\n{text}\n{fence}"]
 
 
 def _trials(document: Document) -> list[str]:

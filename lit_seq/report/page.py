@@ -6,20 +6,19 @@ import json
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from lit_seq.report import captions
 from lit_seq.report.document import Document
 from lit_seq.report.figures import intervals, learning_curves
 from lit_seq.report.plain import plain
+from lit_seq.report.said import Moment
 from lit_seq.report.style import styles
 from lit_seq.report.wording import count, duration, listing, metric_name, number
+from lit_seq.samples import views
 
-TEXTS = 6
-"""Configurations whose texts are shown."""
-
-LONGEST_TEXT = 1500
+SHOWN = 6
+"""Configurations whose samples are shown."""
 
 
 def page(document: Document, folder: Path) -> str:
@@ -65,9 +64,9 @@ def page(document: Document, folder: Path) -> str:
         figures=figures,
         data=plain(figures),
         moments=_moments(document),
+        view=lambda sample: Markup(views.html(sample)),
         link=link,
-        longest_text=LONGEST_TEXT,
-        shown_texts=TEXTS,
+        shown=document.said[:SHOWN],
         plotly=Markup(plotly),
         script=Markup(script),
         css=Markup((resources / "page.css").read_text(encoding="utf-8")),
@@ -76,12 +75,11 @@ def page(document: Document, folder: Path) -> str:
     )
 
 
-def _moments(document: Document) -> list[tuple[str, list[Any]]]:
-    """Return, by moment of training, the texts of the configurations shown, None where one is missing."""
-    shown = document.texts[:TEXTS]
-    order = dict.fromkeys(sample.moment for texts in shown for sample in texts.samples)
-    by_moment = [{sample.moment: sample for sample in texts.samples} for texts in shown]
-    return [(moment, [one.get(moment) for one in by_moment]) for moment in order]
+def _moments(document: Document) -> list[tuple[str, list[Moment | None]]]:
+    """Return, by moment of training, what the configurations shown said, None where one said nothing."""
+    by_moment = [{moment.name: moment for moment in said.moments} for said in document.said[:SHOWN]]
+    order = dict.fromkeys(name for moments in by_moment for name in moments)
+    return [(name, [one.get(name) for one in by_moment]) for name in order]
 
 
 def _hash(script: str) -> str:

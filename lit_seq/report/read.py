@@ -12,6 +12,7 @@ import yaml
 from lit_seq.errors import UserError
 from lit_seq.report.wording import count
 from lit_seq.run_folder import Status
+from lit_seq.samples import Sample, from_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,14 +21,12 @@ SEED_KEY = "seed_everything"
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One generated text: a line of samples.jsonl."""
+class Seen:
+    """What a model said at one moment of its training: a line of samples.jsonl."""
 
     step: int
     moment: str
-    prime: str
-    temperature: float | None
-    text: str
+    sample: Sample
 
 
 @dataclass
@@ -41,7 +40,7 @@ class Run:
         status: status.json.
         config: config.yaml, flattened to dotted keys.
         metrics: for each metric, the logged values by step; NaN and infinities as they were logged.
-        samples: generated texts, in the order in which they were written.
+        samples: what the model said, in the order in which it was written.
         problems: what could not be read, a sentence each.
     """
 
@@ -51,7 +50,7 @@ class Run:
     status: Status
     config: dict[str, Any] = field(default_factory=dict)
     metrics: "dict[str, pd.Series]" = field(default_factory=dict)
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[Seen] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -185,25 +184,16 @@ def _rows(text: str) -> Iterator[list[str]]:
             return
 
 
-def _read_samples(path: Path, problems: list[str]) -> list[Sample]:
+def _read_samples(path: Path, problems: list[str]) -> list[Seen]:
     if not path.exists():
         return []
-    samples, damaged = [], 0
+    seen, damaged = [], 0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            temperature = entry.get("temperature")
-            samples.append(
-                Sample(
-                    step=int(entry["step"]),
-                    moment=str(entry.get("moment", "")),
-                    prime=str(entry.get("prime", "")),
-                    temperature=None if temperature is None else float(temperature),
-                    text=str(entry["text"]),
-                )
-            )
+            seen.append(Seen(int(entry["step"]), str(entry.get("moment", "")), from_line(entry)))
         except (ValueError, KeyError, TypeError, AttributeError):
             damaged += 1
     if damaged:
         problems.append(f"{path.name}: {count(damaged, 'damaged line')} left out.")
-    return samples
+    return seen

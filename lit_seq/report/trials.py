@@ -1,12 +1,11 @@
-"""The list of trials, and the texts that some of them wrote."""
+"""The list of trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lit_seq.report.configurations import Configuration
-from lit_seq.report.plan import Goal
-from lit_seq.report.read import Run, Sample
+from lit_seq.report.read import Run
 from lit_seq.report.score import Score
 from lit_seq.report.table import steps_per_second
 
@@ -46,23 +45,6 @@ class Trial:
     wandb_run_id: str | None
 
 
-@dataclass
-class Texts:
-    """What the best trial of a configuration wrote, by time.
-
-    Attributes:
-        label: the configuration.
-        trial: name of the trial.
-        seed: its seed.
-        samples: the last text of each moment.
-    """
-
-    label: str
-    trial: str
-    seed: int | None
-    samples: list[Sample]
-
-
 def trials(
     runs: Sequence[Run],
     configurations: Sequence[Configuration],
@@ -96,23 +78,3 @@ def trials(
             )
         )
     return listed
-
-
-def texts(
-    configuration: Configuration, scores: Mapping[int, Score], counted: set[int], goal: Goal
-) -> Texts | None:
-    """Return the texts of the configuration's best trial that wrote any, a finished one if possible."""
-    sign = 1 if goal == "minimize" else -1
-
-    def rank(run: Run) -> tuple[bool, bool, float]:
-        known = scores.get(id(run))
-        return id(run) not in counted, known is None, 0.0 if known is None else sign * known.best
-
-    writers = [run for run in configuration.runs if run.samples]
-    if not writers:
-        return None
-    run = min(writers, key=rank)
-    last = {sample.moment or str(sample.step): sample for sample in run.samples}
-    return Texts(
-        configuration.label, run.name, run.seed, sorted(last.values(), key=lambda sample: sample.step)
-    )

@@ -1,7 +1,7 @@
 """Aligned many-to-many whose target is the next token."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,7 @@ from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.data.vocabulary import Vocabulary
 from lit_seq.errors import UserError
+from lit_seq.samples import Sample, Writing
 from lit_seq.topologies.many_to_many import ManyToMany
 
 
@@ -72,6 +73,13 @@ class LanguageModel(ManyToMany):
             {"text": self.vocabulary.decode(text), "next": [self.vocabulary.decode(token) for token in guess]}
             for text, guess in zip(batch.inputs.cpu(), likeliest.cpu().unsqueeze(-1), strict=True)
         ]
+
+    def samples(self, batches: Iterable[Batch]) -> list[Sample]:
+        """Return a text that the model writes, its temperature .8."""
+        symbols = self.vocabulary.symbols
+        prime = "\n" if not symbols or "\n" in symbols else symbols[1]
+        text = self.sample(prime, 300, 0.8, torch.Generator().manual_seed(0))
+        return [Writing(prime, 0.8, text)]
 
     @torch.inference_mode()
     def sample(

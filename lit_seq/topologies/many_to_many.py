@@ -1,6 +1,6 @@
 """A sequence in, one answer a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from torch import Tensor
@@ -9,7 +9,9 @@ from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
+from lit_seq.samples import Sample, Series, Tags
 from lit_seq.scan.padding import readable
+from lit_seq.topologies.examples import EXAMPLES, first, steps, words
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
 from lit_seq.topologies.truncation import check_truncation, run_truncated
@@ -125,3 +127,25 @@ class ManyToMany(Recurrent):
                 row = {key: [names[i] if i != IGNORED else None for i in value] for key, value in row.items()}
             rows.append(row)
         return rows
+
+    def samples(self, batches: Iterable[Batch]) -> list[Sample]:
+        """Return the answers to the first sequences: labels of tokens, or values beside the right ones."""
+        batch = next(iter(batches), None)
+        if batch is None or self.task.targets == "bits":
+            return []
+        batch = first(batch, EXAMPLES)
+        rows = self.predictions(batch)
+        if self.task.targets == "values":
+            names = list(self.task.features or (f"value {i + 1}" for i in range(self.task.target_size)))
+            return [
+                Series(f"sequence {place + 1}", names, [], row["target"], row["prediction"])
+                for place, row in enumerate(rows)
+            ]
+        return [
+            Tags(
+                words(self.task, steps(batch, place)),
+                [None if wanted in (None, IGNORED) else str(wanted) for wanted in row["target"]],
+                [str(said) for said in row["prediction"]],
+            )
+            for place, row in enumerate(rows)
+        ]

@@ -1,6 +1,6 @@
 """A sequence in, one answer out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -9,8 +9,11 @@ from torch import Tensor
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
+from lit_seq.samples import Answer, Sample
+from lit_seq.topologies.examples import EXAMPLES, first, in_words
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
+from lit_seq.topologies.shown import shown_input
 
 
 class ManyToOne(Recurrent):
@@ -54,6 +57,17 @@ class ManyToOne(Recurrent):
         if (weights := self.core.attention_weights(state)) is not None:
             rows = [{**row, "attention": of} for row, of in zip(rows, weights.tolist(), strict=True)]
         return rows
+
+    def samples(self, batches: Iterable[Batch]) -> list[Sample]:
+        """Return the answers to the first sequences."""
+        batch = next(iter(batches), None)
+        if batch is None:
+            return []
+        shown = [shown_input(self.task, batch, row) for row in range(min(EXAMPLES, len(batch.inputs)))]
+        return [
+            Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
+            for (text, image), row in zip(shown, self.predictions(first(batch, len(shown))), strict=True)
+        ]
 
     def _answers(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
         if self.task.targets != "classes":

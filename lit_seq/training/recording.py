@@ -1,4 +1,4 @@
-"""What a trial leaves behind while it trains: metrics, status, checkpoints, texts and its W&B run."""
+"""What a trial leaves behind while it trains: metrics, status, checkpoints, samples and its W&B run."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ from lit_seq.training.halving import Halving
 from lit_seq.training.hyperband import Hyperband
 from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.record import Record
-from lit_seq.training.samples import TextSamples
+from lit_seq.training.samples import Samples
 from lit_seq.training.wandb_run import Wandb, WandbRun
 
 
@@ -61,7 +61,7 @@ class Recording:
             else WandbRun(folder, wandb, status.wandb_run_id, {**config, **status.overrides})
         )
         self.record = Record(folder, status, self.metrics)
-        self.samples = TextSamples(folder, self.wandb_run)
+        self.samples = Samples(folder, self.wandb_run)
         self.checkpoints = Checkpoints(folder, policy, self.metrics)
         self.halving = Halving(hyperband, folder.name, self.metrics, self.checkpoints) if hyperband else None
         self.loggers = [self.metrics, *([self.wandb_run] if self.wandb_run else [])]

@@ -1,6 +1,7 @@
-"""Texts that a language model writes at three moments of its training."""
+"""What a model says at three moments of its training, for people to look at."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,67 +9,69 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_seq.data import Batch
 from lit_seq.run_folder import replacing
-from lit_seq.topologies import LanguageModel
+from lit_seq.samples import to_line
+from lit_seq.topologies import Topology
 from lit_seq.training.wandb_run import WandbRun
 
 
-class TextSamples(L.Callback):
+class Samples(L.Callback):
     """Writes samples.jsonl, and a W&B table, after the first step, half-way and at the end.
 
-    The same random numbers are used at each moment, so that what differs is the model. Training's own
-    random numbers are not touched.
+    The same held-out examples and random numbers are used at each moment, so that what differs is the model.
+    Training's own random numbers are not touched.
 
     Args:
         folder: the run folder.
         wandb_run: the run that mirrors the folder.
-        length: tokens to write.
-        temperature: see `LanguageModel.sample`.
     """
 
-    def __init__(
-        self, folder: Path, wandb_run: WandbRun | None, length: int = 300, temperature: float = 0.8
-    ) -> None:
+    def __init__(self, folder: Path, wandb_run: WandbRun | None) -> None:
         self._path, self._wandb_run = folder / "samples.jsonl", wandb_run
-        self._length, self._temperature = length, temperature
-        self._samples: list[dict[str, Any]] = []
+        self._lines: list[dict[str, Any]] = []
+        self._moments: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the texts so far."""
-        return {"samples": self._samples}
+        """Return the samples so far."""
+        return {"lines": self._lines, "moments": self._moments}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the texts of the run that is resumed."""
-        self._samples = state_dict["samples"]
+        """Take up the samples of the run that is resumed."""
+        self._lines, self._moments = state_dict["lines"], state_dict["moments"]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Write at the three moments."""
-        moment = self.moment(trainer)
-        if moment and isinstance(pl_module, LanguageModel):
-            self._write(pl_module, moment, trainer.global_step)
+        if self.is_due(trainer) and isinstance(pl_module, Topology):
+            data: Any = trainer.datamodule if hasattr(trainer, "datamodule") else None
+            self.write(trainer, pl_module, [] if data is None else data.val_dataloader())
 
-    def moment(self, trainer: L.Trainer) -> str | None:
-        """Return which of the three moments this is, if its text is not written yet."""
-        steps = trainer.estimated_stepping_batches
-        moments = {1: "start"} if steps == float("inf") else {1: "start", steps // 2: "middle", steps: "end"}
-        moment = moments.get(trainer.global_step)
-        return None if moment in [sample["moment"] for sample in self._samples] else moment
+    def is_due(self, trainer: L.Trainer) -> bool:
+        """Return whether this is one of the three moments, and its samples are not written yet."""
+        return self._moment(trainer) not in (None, *self._moments)
 
     @rank_zero_only
-    def _write(self, model: LanguageModel, moment: str, step: int) -> None:
-        symbols = model.vocabulary.symbols
-        prime = "\n" if not symbols or "\n" in symbols else symbols[1]
-        generator = torch.Generator().manual_seed(0)
-        text = model.sample(prime, self._length, self._temperature, generator)
-        sample = {
-            "step": step,
-            "moment": moment,
-            "prime": prime,
-            "temperature": self._temperature,
-            "text": text,
-        }
-        self._samples.append(sample)
+    def write(self, trainer: L.Trainer, model: Topology, held_out: Iterable[Batch]) -> None:
+        """Write what the model says of held-out data."""
+        moment, step = self._moment(trainer), trainer.global_step
+        assert moment is not None
+        was_training = model.training
+        model.eval()
+        batches = (model.transfer_batch_to_device(batch, model.device, 0) for batch in held_out)
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(0)
+            samples = model.samples(batches)
+        model.train(was_training)
+        self._moments.append(moment)
+        self._lines += [{"step": step, "moment": moment, **to_line(sample)} for sample in samples]
+        if not self._lines:
+            return
         with replacing(self._path) as file:
-            file.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in self._samples)
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in self._lines)
         if self._wandb_run is not None:
-            self._wandb_run.log_samples(self._samples, step - 1)
+            self._wandb_run.log_samples(self._lines, step - 1)
+
+    def _moment(self, trainer: L.Trainer) -> str | None:
+        steps = trainer.estimated_stepping_batches
+        moments = {1: "start"} if steps == float("inf") else {1: "start", steps // 2: "middle", steps: "end"}
+        return moments.get(trainer.global_step)

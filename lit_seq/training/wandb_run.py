@@ -13,6 +13,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.errors import UserError
+from lit_seq.samples import from_line, views
 from lit_seq.training.wandb_files import close_parts
 
 Mode = Literal["auto", "online", "offline", "disabled"]
@@ -171,12 +172,15 @@ class WandbRun(Logger):
         self._row |= metrics
 
     @rank_zero_only
-    def log_samples(self, samples: list[dict[str, Any]], step: int) -> None:
-        """Show generated texts as a table, the whole of it at each call."""
+    def log_samples(self, lines: list[dict[str, Any]], step: int) -> None:
+        """Show samples, lines of samples.jsonl, as a table, the whole of it at each call."""
         import wandb
 
-        columns = ["step", "moment", "prime", "temperature", "text"]
-        table = wandb.Table(columns=columns, data=[[sample[name] for name in columns] for sample in samples])
+        table = wandb.Table(columns=["step", "moment", "kind", "text", "view"])
+        for line in lines:
+            sample = from_line(line)
+            view = wandb.Html(views.html(sample), inject=False)
+            table.add_data(line["step"], line["moment"], line["kind"], views.text(sample), view)
         self.log_metrics({"samples": table}, step)
 
     def close(self) -> None:

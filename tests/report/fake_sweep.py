@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from lit_seq.samples import Writing, to_line
+
 PLAY = (
     "GLOUCESTER:\nWhat say you to this, my lord, that have the crown\n"
     "Upon your head, and yet so little rest?\n\n"
@@ -125,7 +127,7 @@ def play_samples(steps: int = 500) -> list[dict[str, Any]]:
     """Return a text for each of three moments of training."""
     moments = (("start", 1, NOISE), ("middle", steps // 2, MUMBLE), ("end", steps, PLAY))
     return [
-        {"step": step, "moment": moment, "prime": "\n", "temperature": 0.8, "text": "\n" + text}
+        {"step": step, "moment": moment, **to_line(Writing("\n", 0.8, "\n" + text))}
         for moment, step, text in moments
     ]
 

@@ -219,13 +219,13 @@ def test_folder_of_single_runs_and_a_single_run(tmp_path):
     assert alone.answer.startswith("first reaches validation loss 2.000 (one seed, so no interval).")
 
 
-def test_texts_are_of_the_best_finished_trial(tmp_path):
+def test_samples_are_of_the_best_finished_trial(tmp_path):
     sweep = quickstart(tmp_path / "s")
     document = report(sweep)
     values = best_values(sweep, "val/bits_per_character")
-    for texts in document.texts:
-        assert texts.seed == min(values[texts.label], key=values[texts.label].__getitem__)
-        assert [sample.moment for sample in texts.samples] == ["start", "middle", "end"]
+    for said in document.said:
+        assert said.seed == min(values[said.label], key=values[said.label].__getitem__)
+        assert [moment.name for moment in said.moments] == ["start", "middle", "end"]
 
 
 def test_trial_whose_status_is_lost_belongs_to_no_configuration(tmp_path):

@@ -20,8 +20,32 @@ from lit_seq.report.figures import intervals, learning_curves
 from lit_seq.report.plan import Plan
 from lit_seq.report.style import styles
 from lit_seq.report.wording import alike, duration, number
+from lit_seq.samples import (
+    Alignment,
+    Answer,
+    Map,
+    Matrix,
+    Series,
+    Statement,
+    Tags,
+    TreeLabels,
+    Writing,
+    to_line,
+)
 
 HOSTILE = "</script><script>alert(1)</script><img src=http://evil.invalid/x onerror=alert(2)>%{x}{{7*7}}|`'\""
+
+HOSTILE_SAMPLES = [
+    Writing(HOSTILE, 1.0, HOSTILE + "\ud800"),
+    Answer(HOSTILE, HOSTILE, HOSTILE[1:], HOSTILE, Alignment([HOSTILE], [HOSTILE], [[1.0]])),
+    Answer(HOSTILE, HOSTILE, HOSTILE[1:], None, Alignment([HOSTILE], [], [[0.5, 0.5]], (1, 2))),
+    Tags([HOSTILE], [HOSTILE[1:]], [HOSTILE]),
+    TreeLabels([HOSTILE, HOSTILE], [-1, 0], [HOSTILE, None], [HOSTILE, HOSTILE]),
+    Series(HOSTILE, [HOSTILE], [[1.0]], [[math.nan]], [[2.0]], [[1.0]], [[3.0]], 0.9),
+    Map(HOSTILE, [(0.0, 1.0)], [HOSTILE]),
+    Matrix(HOSTILE, [HOSTILE], [HOSTILE], [[math.inf]]),
+    Statement(HOSTILE),
+]
 
 
 class Page(HTMLParser):
@@ -65,20 +89,13 @@ def hostile_sweep(folder):
     for index in range(4):
         overrides = {f"cell{HOSTILE}": f"{index // 2}{HOSTILE}", "seed_everything": index % 2}
         rows = [{"step": s, "epoch": 0, metric: 1 / s + index, "train/loss": 1 / s} for s in range(1, 9)]
-        sample = {
-            "step": 1,
-            "moment": HOSTILE,
-            "prime": HOSTILE,
-            "temperature": 1,
-            "text": HOSTILE + "\ud800",
-        }
         write_trial(
             folder / "trials" / f"{index}<script>alert(3)<",
             overrides,
             rows,
             state="failed" if index == 3 else "finished",
             reason=HOSTILE if index == 3 else None,
-            samples=[sample],
+            samples=[{"step": 1, "moment": HOSTILE, **to_line(one)} for one in HOSTILE_SAMPLES],
             config={"wandb": {"group": HOSTILE}},
         )
     return folder

@@ -1,12 +1,9 @@
-"""What a person looks at to see what a model has learned, as plain data: lines of samples.jsonl.
+"""The kinds of samples. Every field is plain data that JSON holds."""
 
-Topologies give samples (`lit_seq.topologies.Topology.samples`), training writes them at three moments, reports
-and W&B show them. Every field is plain data that JSON holds; an image is a data URI of a PNG file
-(`lit_seq.data.pictures.data_uri`).
-"""
-
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sized
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any, ClassVar, get_args
 
 
 @dataclass(frozen=True)
@@ -17,11 +14,13 @@ class Alignment:
         rows: what it wrote, a word a row of `weights`.
         columns: what it looked at, a word a column; empty where the columns are places of an image.
         weights: each row sums to 1.
+        grid: rows and columns of the places of an image.
     """
 
     rows: list[str]
     columns: list[str]
     weights: list[list[float]]
+    grid: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Answer:
 
     Attributes:
         input: the text or a summary of the series that was asked about; "" where there is an image only.
-        image: what was asked about, a data URI; a film is a strip of frames.
+        image: what was asked about, a PNG file as a data URI; a film is a strip of frames.
         target: what is right.
         output: what the model says.
         alignment: where it looked.
@@ -63,6 +62,9 @@ class Tags:
     target: list[str | None]
     output: list[str]
 
+    def __post_init__(self) -> None:
+        _check_alike(self.tokens, self.target, self.output)
+
 
 @dataclass(frozen=True)
 class TreeLabels:
@@ -80,6 +82,11 @@ class TreeLabels:
     parents: list[int]
     target: list[str | None]
     output: list[str]
+
+    def __post_init__(self) -> None:
+        _check_alike(self.tokens, self.parents, self.target, self.output)
+        if any(parent >= len(self.parents) for parent in self.parents):
+            raise ValueError("TreeLabels: a parent is no node of the tree.")
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,10 @@ class Series:
     high: list[list[float]] | None = None
     band: float | None = None
 
+    def __post_init__(self) -> None:
+        for rows in (self.past, self.target, self.output, self.low or [], self.high or []):
+            _check_alike(self.features, *rows)
+
 
 @dataclass(frozen=True)
 class Map:
@@ -116,6 +127,9 @@ class Map:
     title: str
     points: list[tuple[float, float]]
     groups: list[str]
+
+    def __post_init__(self) -> None:
+        _check_alike(self.points, self.groups)
 
 
 @dataclass(frozen=True)
@@ -128,6 +142,9 @@ class Matrix:
     columns: list[str]
     values: list[list[float]]
 
+    def __post_init__(self) -> None:
+        _check_alike(self.rows, self.values)
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -138,3 +155,33 @@ class Statement:
 
 
 Sample = Writing | Answer | Tags | TreeLabels | Series | Map | Matrix | Statement
+
+
+def _check_alike(*parts: Sized) -> None:
+    if len({len(part) for part in parts}) > 1:
+        raise ValueError(f"The parts of a sample have the lengths {[len(part) for part in parts]}.")
+
+
+def to_line(sample: Sample) -> dict[str, Any]:
+    """Return `sample` as a line of samples.jsonl holds it."""
+    return {"kind": sample.kind, **asdict(sample)}
+
+
+def from_line(line: dict[str, Any]) -> Sample:
+    """Return the sample that a line of samples.jsonl holds, whatever else stands there.
+
+    Raises:
+        ValueError: the line holds none.
+    """
+    kinds: dict[Any, Any] = {kind.kind: kind for kind in get_args(Sample)}
+    if line.get("kind") not in kinds:
+        raise ValueError(f"{line.get('kind')!r} is no kind of sample; allowed are {', '.join(kinds)}.")
+    return _reader(kinds[line["kind"]]).validate_python(line)
+
+
+@cache
+def _reader(kind: type) -> Any:
+    # Loaded where samples are read alone: training only writes them.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
