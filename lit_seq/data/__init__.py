@@ -17,6 +17,7 @@ from lit_seq.data.moving_digits import MovingDigits
 from lit_seq.data.narma import NARMA10
 from lit_seq.data.ntm_copy import NTMCopy
 from lit_seq.data.parity import Parity
+from lit_seq.data.pixel_sequence import PixelSequence
 from lit_seq.data.pronunciations import Pronunciations
 from lit_seq.data.reber import EmbeddedReber
 from lit_seq.data.repeat_copy import RepeatCopy
@@ -54,6 +55,7 @@ __all__ = [
     "MovingDigits",
     "NTMCopy",
     "Parity",
+    "PixelSequence",
     "Pronunciations",
     "RepeatCopy",
     "RunningSum",
