@@ -10,6 +10,7 @@ from lit_seq.data.digits import Digits
 from lit_seq.data.forecasting import Forecasting
 from lit_seq.data.generated import GeneratedData
 from lit_seq.data.image_classification import ImageClassification
+from lit_seq.data.listops import ListOps
 from lit_seq.data.loader import Loader
 from lit_seq.data.mackey_glass import MackeyGlass
 from lit_seq.data.module import SequenceData, Split
@@ -22,17 +23,22 @@ from lit_seq.data.pronunciations import Pronunciations
 from lit_seq.data.reber import EmbeddedReber
 from lit_seq.data.repeat_copy import RepeatCopy
 from lit_seq.data.running_sum import RunningSum
+from lit_seq.data.sentences import Sentences
 from lit_seq.data.series_classification import SeriesClassification
 from lit_seq.data.shakespeare import Shakespeare
 from lit_seq.data.single_fact import SingleFact
 from lit_seq.data.slow_signal import SlowSignal
 from lit_seq.data.streams import TextStreams
 from lit_seq.data.sunspots import Sunspots
+from lit_seq.data.tagging import Tagging
 from lit_seq.data.task import Task
 from lit_seq.data.temporal_order import TemporalOrder
 from lit_seq.data.text import Text
 from lit_seq.data.text_classification import TextClassification
 from lit_seq.data.text_pairs import TextPairs
+from lit_seq.data.tree import Tree
+from lit_seq.data.treebank import Treebank
+from lit_seq.data.trees import Trees
 from lit_seq.data.video import Video
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
@@ -50,6 +56,7 @@ __all__ = [
     "Forecasting",
     "GeneratedData",
     "ImageClassification",
+    "ListOps",
     "Loader",
     "MackeyGlass",
     "MovingDigits",
@@ -59,6 +66,7 @@ __all__ = [
     "Pronunciations",
     "RepeatCopy",
     "RunningSum",
+    "Sentences",
     "SequenceData",
     "SeriesClassification",
     "Shakespeare",
@@ -66,12 +74,16 @@ __all__ = [
     "SlowSignal",
     "Split",
     "Sunspots",
+    "Tagging",
     "Task",
     "TemporalOrder",
     "Text",
     "TextClassification",
     "TextPairs",
     "TextStreams",
+    "Tree",
+    "Treebank",
+    "Trees",
     "Unit",
     "Video",
     "Vocabulary",

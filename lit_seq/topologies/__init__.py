@@ -11,6 +11,7 @@ from lit_seq.topologies.one_to_many import OneToMany
 from lit_seq.topologies.one_to_one import OneToOne
 from lit_seq.topologies.output_feedback import OutputFeedback
 from lit_seq.topologies.recurrent import Recurrent
+from lit_seq.topologies.recursive import Recursive
 from lit_seq.topologies.ridge_readout import RidgeReadout
 from lit_seq.topologies.topology import Topology
 
@@ -27,6 +28,7 @@ __all__ = [
     "OneToOne",
     "OutputFeedback",
     "Recurrent",
+    "Recursive",
     "RidgeReadout",
     "Sampled",
     "Search",
