@@ -57,7 +57,8 @@ class Samples(L.Callback):
         assert moment is not None
         was_training = model.training
         model.eval()
-        batches = (model.transfer_batch_to_device(batch, model.device, 0) for batch in held_out)
+        convert = trainer.precision_plugin.convert_input
+        batches = (convert(model.transfer_batch_to_device(batch, model.device, 0)) for batch in held_out)
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)
             samples = model.samples(batches)
