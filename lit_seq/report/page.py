@@ -64,7 +64,7 @@ def page(document: Document, folder: Path) -> str:
         figures=figures,
         data=plain(figures),
         moments=_moments(document),
-        view=lambda sample: Markup(views.html(sample)),
+        view=lambda sample, unfolded: Markup(views.html(sample, unfolded)),
         link=link,
         shown=document.said[:SHOWN],
         plotly=Markup(plotly),

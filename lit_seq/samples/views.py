@@ -20,13 +20,18 @@ LONGEST = 1500
 """Characters of a text that are shown."""
 
 
-def html(sample: Sample) -> str:
-    """Return an HTML fragment, every text from data escaped."""
+def html(sample: Sample, unfolded: bool = True) -> str:
+    """Return an HTML fragment, every text from data escaped.
+
+    Args:
+        sample: the sample.
+        unfolded: whether where the model looked is seen at once.
+    """
     match sample:
         case Writing():
             return f'<pre tabindex="0">{escape(_cut(sample.text))}</pre>'
         case Answer():
-            return _answer(sample)
+            return _answer(sample, unfolded)
         case Tags():
             words = zip(sample.tokens, sample.target, sample.output, strict=True)
             return f'<p class="tags">{"".join(_tag(*word) for word in words)}</p>'
@@ -63,7 +68,7 @@ def text(sample: Sample) -> str:
             return sample.title
 
 
-def _answer(sample: Answer) -> str:
+def _answer(sample: Answer, unfolded: bool) -> str:
     right = sample.output == sample.target
     parts = []
     if sample.image is not None and sample.image.startswith("data:image/png;base64,"):
@@ -75,13 +80,14 @@ def _answer(sample: Answer) -> str:
     if not right:
         parts.append(f"<dt>right</dt><dd>{escape(_cut(sample.target))}</dd>")
     pictures, terms = [p for p in parts if p.startswith("<img")], [p for p in parts if p.startswith("<dt")]
-    looked = "" if sample.alignment is None else _looked(sample.alignment)
+    looked = "" if sample.alignment is None else _looked(sample.alignment, unfolded)
     return f'{"".join(pictures)}<dl class="answers">{"".join(terms)}</dl>{looked}'
 
 
-def _looked(alignment: Alignment) -> str:
+def _looked(alignment: Alignment, unfolded: bool) -> str:
     drawing = drawings.alignment(alignment)
-    return f"<details><summary>where it looked</summary>{_drawn('', drawing)}</details>"
+    shown = " open" if unfolded else ""
+    return f"<details{shown}><summary>where it looked</summary>{_drawn('', drawing)}</details>"
 
 
 def _tag(token: str, wanted: str | None, said: str) -> str:
