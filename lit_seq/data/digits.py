@@ -1,7 +1,6 @@
 """Small images of digits, as sequences of rows."""
 
 from functools import cached_property
-from importlib import import_module
 from typing import Literal
 
 import torch
@@ -17,8 +16,8 @@ from lit_seq.data.task import Task
 class Digits(SequenceData):
     """Handwritten digits of 8×8 pixels, row by row or pixel by pixel; rows are what a 2-D core takes.
 
-    1,797 images of ten classes, brightness scaled to 0 … 1, as scikit-learn ships them: it has to be
-    installed. The most frequent class makes up 10 % of them.
+    1,797 images of ten classes, brightness scaled to 0 … 1, as scikit-learn ships them. The most frequent
+    class makes up 10 % of them.
 
     Batch: inputs (batch, 8 rows, 8 columns) float32, or (batch, 64, 1) by pixels; targets (batch,) int64.
 
@@ -70,12 +69,8 @@ class Digits(SequenceData):
 
     @cached_property
     def _images(self) -> dict[Split, "_Images"]:
-        try:
-            load_digits = import_module("sklearn.datasets").load_digits
-        except ImportError:
-            raise self._wrong(
-                "its images come with scikit-learn; install it: pip install scikit-learn."
-            ) from None
+        from sklearn.datasets import load_digits
+
         pixels, digits = load_digits(return_X_y=True)
         inputs = torch.tensor(pixels / 16, dtype=torch.float32).unflatten(1, (-1, self.features))
         targets = torch.tensor(digits, dtype=torch.int64)

@@ -54,7 +54,8 @@ class MackeyGlass(GeneratedData):
         steps = TRANSIENT + self.length + self.ahead
         series = integrate(history, self.delay, steps)[TRANSIENT:]
         inputs, targets = series[: self.length], series[self.ahead :]
-        return Batch(*(x.mT.unsqueeze(2).float().contiguous() for x in (inputs, targets)))
+        inputs, targets = (x.mT.unsqueeze(2).float().contiguous() for x in (inputs, targets))
+        return Batch(inputs, targets)
 
 
 def integrate(history: Tensor, delay: int, steps: int) -> Tensor:

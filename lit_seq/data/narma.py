@@ -50,7 +50,8 @@ class NARMA10(GeneratedData):
         while len(wild := (~(targets.amax(0) <= 1.5)).nonzero().squeeze(1)):
             inputs[:, wild] = draw(len(wild))
             targets[:, wild] = respond(inputs[:, wild])
-        return Batch(*(x.mT.unsqueeze(2).float().contiguous() for x in (inputs, targets)))
+        inputs, targets = (x.mT.unsqueeze(2).float().contiguous() for x in (inputs, targets))
+        return Batch(inputs, targets)
 
 
 def respond(inputs: Tensor) -> Tensor:

@@ -1,4 +1,3 @@
-import sys
 
 import pytest
 import torch
@@ -58,7 +57,7 @@ def test_tasks():
     assert Digits("pixels").task == Task("vectors", 1, "classes", 10, "sequence", labels=labels)
 
 
-def test_wrong_use_is_named(monkeypatch):
+def test_wrong_use_is_named():
     with pytest.raises(UserError, match=r"^Digits: steps is 'columns'; it must be 'rows' or 'pixels'\.$"):
         Digits("columns")
     with pytest.raises(
@@ -67,9 +66,3 @@ def test_wrong_use_is_named(monkeypatch):
         Digits(validation_fraction=0.5, test_fraction=0.5)
     with pytest.raises(UserError, match=r"^Digits: there is no test data, because its share"):
         Digits(test_fraction=0).test_dataloader()
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(UserError) as error:
-        Digits().train_dataloader()
-    assert str(error.value) == (
-        "Digits: its images come with scikit-learn; install it: pip install scikit-learn."
-    )
