@@ -184,7 +184,7 @@ class Source:
         """Refuse another revision than asked for: without the hub, `load_dataset` takes the latest it has."""
         import datasets
 
-        if self.revision is None or not datasets.config.HF_HUB_OFFLINE:
+        if self.revision is None or not self._on_hub or not datasets.config.HF_HUB_OFFLINE:
             return
         for data in loaded.values():
             if not all(self.revision in Path(file["filename"]).parts for file in data.cache_files):
@@ -194,10 +194,14 @@ class Source:
                 )
 
     def _reached(self) -> AbstractContextManager[None]:
-        name = self.path.removeprefix("hf://datasets/")
-        if self._is_format or not (self._named_as_on_hub or name != self.path):
+        if not self._on_hub:
             return _quietly()
+        name = self.path.removeprefix("hf://datasets/")
         return reached_or_offline(name, self.revision, self.options.get("token"))
+
+    @property
+    def _on_hub(self) -> bool:
+        return not self._is_format and (self._named_as_on_hub or self.path.startswith("hf://datasets/"))
 
     @property
     def _is_format(self) -> bool:
