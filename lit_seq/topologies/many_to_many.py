@@ -1,7 +1,7 @@
 """A sequence in, one answer a step."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -9,11 +9,14 @@ from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
+from lit_seq.metrics.tagging import ENTITY_METRICS, entity_scores, marks_entities
 from lit_seq.samples import Sample, Series, Tags
 from lit_seq.scan.padding import readable
+from lit_seq.topologies.comparison import METRICS
 from lit_seq.topologies.examples import EXAMPLES, first, steps, words
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
+from lit_seq.topologies.tagged import tokens_of
 from lit_seq.topologies.truncation import check_truncation, run_truncated
 
 
@@ -21,7 +24,7 @@ class ManyToMany(Recurrent):
     """One class or value at each step of a sequence: tagging, transduction of aligned sequences.
 
     y_t = W·h_t + b with h_t the core's output. Cross-entropy in nats over all steps that count, or mean
-    squared error.
+    squared error. Of classes that mark entities, B-PER, I-PER, … and O, the entities' F1 is measured too.
 
     Args:
         task: what the data offers; linked from `--data` on the command line.
@@ -37,6 +40,7 @@ class ManyToMany(Recurrent):
     """
 
     alignments = ("step",)
+    metrics: ClassVar[tuple[str, ...]] = (*METRICS, *ENTITY_METRICS)
 
     def __init__(
         self,
@@ -78,7 +82,23 @@ class ManyToMany(Recurrent):
         """Return loss and metrics of one batch; `state` is where the sequences start."""
         outputs, state = self(batch, state)
         means, targets = self.loss_and_metrics(*self.counted(batch, outputs))
-        return Measured(means, targets, state)
+        judged = marks_entities(self.task.labels) and not self.training
+        return Measured(means, targets, state, outputs.argmax(-1).mT if judged else ())
+
+    def rows(self, batch: Batch, answers: Any) -> list[Any]:
+        """Return the tags of each sequence as the model says and as they are, where they mark entities."""
+        names, behind = self.task.labels or (), slice(self.washout, None)
+        if not isinstance(answers, Tensor):
+            return []
+        rows = []
+        for said, right in zip(answers[:, behind].tolist(), batch.targets[:, behind].tolist(), strict=True):
+            counted = [pair for pair in zip(said, right, strict=True) if pair[1] != IGNORED]
+            rows.append(([names[one] for one, _ in counted], [names[one] for _, one in counted]))
+        return rows
+
+    def scored(self, rows: list[Any]) -> dict[str, float]:
+        """Return precision, recall and F1 of the entities that tags mark."""
+        return entity_scores(rows) if marks_entities(self.task.labels) else {}
 
     def minimised(self, measured: Measured, batch: Batch) -> Tensor:
         """Return the loss, or its sum over steps as a mean over sequences."""
@@ -107,17 +127,22 @@ class ManyToMany(Recurrent):
         return outputs[first:], targets[first:], None if lengths is None else (lengths - first).clamp(min=0)
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
-        """Return the class, value or bits at each step of each sequence, beside the targets."""
+        """Return the class, value or bits at each step of each sequence, beside the targets.
+
+        Where the steps are text with a class for each token, "tokens" are those.
+        """
         outputs = self(batch)[0].transpose(0, 1)
         if self.task.targets == "classes":
             outputs = outputs.argmax(-1)
         elif self.task.targets == "bits":
             outputs = (outputs > 0).long()
         names = self.task.labels
-        lengths = [batch.inputs.shape[1]] * len(outputs) if batch.lengths is None else batch.lengths.tolist()
         rows = []
-        for length, predicted, target in zip(lengths, outputs.tolist(), batch.targets.tolist(), strict=True):
-            row = {"prediction": predicted[:length], "target": target[:length]}
+        for place, (predicted, target) in enumerate(
+            zip(outputs.tolist(), batch.targets.tolist(), strict=True)
+        ):
+            inputs = steps(batch, place)
+            row = {"prediction": predicted[: len(inputs)], "target": target[: len(inputs)]}
             if names and self.task.targets == "bits":
                 row = {
                     key: [[name for name, bit in zip(names, bits, strict=True) if bit == 1] for bits in value]
@@ -125,6 +150,9 @@ class ManyToMany(Recurrent):
                 }
             elif names:
                 row = {key: [names[i] if i != IGNORED else None for i in value] for key, value in row.items()}
+            if self.task.targets == "classes" and self.task.vocabulary is not None:
+                tokens, ends = tokens_of(self.task, inputs, target)
+                row = {"tokens": tokens, **{key: [value[end] for end in ends] for key, value in row.items()}}
             rows.append(row)
         return rows
 
@@ -143,7 +171,7 @@ class ManyToMany(Recurrent):
             ]
         return [
             Tags(
-                words(self.task, steps(batch, place)),
+                row.get("tokens") or words(self.task, steps(batch, place)),
                 [None if wanted in (None, IGNORED) else str(wanted) for wanted in row["target"]],
                 [str(said) for said in row["prediction"]],
             )
