@@ -37,6 +37,8 @@ class EncoderDecoder(Writer):
         sampling: probability of reading the model's own token in training (scheduled sampling).
         sampling_steps: training steps until that is reached, from 0 on a straight line; 1: at once.
         decoding: how answers are searched in testing and prediction: `Greedy`, `Beam` or `Sampled`.
+        text_metrics: what validation says of the answers, such as [bleu]; None: all that suits the unit of
+            the targets but METEOR and chrF, which take long. Testing says all that suits.
 
     Raises:
         UserError: it cannot serve `task`, or use the cores.
@@ -55,12 +57,14 @@ class EncoderDecoder(Writer):
         sampling: float = 0.0,
         sampling_steps: int = 1,
         decoding: Callable[[int, int], Search] = Greedy,
+        text_metrics: list[str] | None = None,
     ) -> None:
         super().__init__(
             task,
             sampling,
             sampling_steps,
             decoding,
+            text_metrics,
             encoder=encoder,
             decoder=decoder,
             embedding_size=embedding_size,

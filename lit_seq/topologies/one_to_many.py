@@ -36,6 +36,8 @@ class OneToMany(Writer):
         sampling: probability of reading the model's own token in training (scheduled sampling).
         sampling_steps: training steps until that is reached, from 0 on a straight line; 1: at once.
         decoding: how answers are searched in testing and prediction: `Greedy`, `Beam` or `Sampled`.
+        text_metrics: what validation says of the answers, such as [bleu]; None: all that suits the unit of
+            the targets but METEOR and chrF, which take long. Testing says all that suits.
 
     Raises:
         UserError: it cannot serve `task` or use the core, or a vector has no places to attend to.
@@ -57,12 +59,14 @@ class OneToMany(Writer):
         sampling: float = 0.0,
         sampling_steps: int = 1,
         decoding: Callable[[int, int], Search] = Greedy,
+        text_metrics: list[str] | None = None,
     ) -> None:
         super().__init__(
             task,
             sampling,
             sampling_steps,
             decoding,
+            text_metrics,
             core=core,
             embedding_size=embedding_size,
             image_features=image_features,

@@ -13,6 +13,9 @@ from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.data.vocabulary import Vocabulary
 from lit_seq.errors import UserError
+from lit_seq.metrics.row import Row
+from lit_seq.metrics.texts import TEXT_METRICS, text_scores
+from lit_seq.metrics.texts import text_metrics as suitable
 from lit_seq.samples import Alignment, Answer, Sample
 from lit_seq.scan.padding import readable
 from lit_seq.topologies.decoding.decoder import Decoder, DecoderState, Encoded
@@ -32,14 +35,17 @@ class Writer(Topology):
     cross-entropy in nats a token, the end token included; where the number of tokens is predicted, it takes
     the end token's place, so that the loss of a sequence is -ln p(y) either way.
 
-    Accuracy, loss and perplexity on held-out data are those of teacher forcing. All other metrics are of what
-    the model writes: in validation `Greedy`, in testing and prediction as `decoding` says.
+    Accuracy, loss and perplexity on held-out data are those of teacher forcing. All other metrics, those of
+    `lit_seq.metrics.texts.TEXT_METRICS`, are of what the model writes: in validation `Greedy`, in testing and
+    prediction as `decoding` says.
 
     Args:
         task: what the data offers.
         sampling: probability of reading the model's own token in training.
         sampling_steps: training steps until it is reached, from 0 on a straight line.
         decoding: how answers are searched in testing and prediction.
+        text_metrics: what validation says of the answers; None: all that suits the unit of the targets but
+            METEOR and chrF, which take long. Testing says all that suits.
         options: all other arguments of the subclass's constructor, as they were given.
 
     Raises:
@@ -47,7 +53,7 @@ class Writer(Topology):
     """
 
     alignments = ("own",)
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", "perplexity")
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", "perplexity", *TEXT_METRICS)
     values: ClassVar[tuple[str, ...]] = ("sampling", "sampling_steps")
     scheduled = True
 
@@ -59,9 +65,17 @@ class Writer(Topology):
         sampling: float,
         sampling_steps: int,
         decoding: Callable[[int, int], Search],
+        text_metrics: list[str] | None,
         **options: Any,
     ) -> None:
-        super().__init__(task, sampling=sampling, sampling_steps=sampling_steps, decoding=decoding, **options)
+        super().__init__(
+            task,
+            sampling=sampling,
+            sampling_steps=sampling_steps,
+            decoding=decoding,
+            text_metrics=text_metrics,
+            **options,
+        )
         if self.task.target_vocabulary is None or self.task.target_length is None:
             raise UserError(f"{type(self).__name__} needs targets with a vocabulary and a greatest length.")
         self.vocabulary = Vocabulary.from_dict(self.task.target_vocabulary)
@@ -71,7 +85,10 @@ class Writer(Topology):
         self.sampling = ScheduledSampling(sampling, sampling_steps)
         self.greedy = Greedy(self.end, self.task.target_length)
         self.decoding = decoding(self.end, self.task.target_length)
-        self._search: Search = self.greedy
+        self.text_metrics = self._quick() if text_metrics is None else text_metrics
+        if unknown := [name for name in self.text_metrics if name not in TEXT_METRICS]:
+            raise UserError(f"There is no text metric {unknown[0]}; allowed: {', '.join(TEXT_METRICS)}.")
+        self._testing = False
 
     @abstractmethod
     def encode(self, batch: Batch) -> Encoded:
@@ -88,33 +105,37 @@ class Writer(Topology):
         start = self.decoder.start(encoded)
         scores, _, _ = self.decoder(self._fed(batch.targets, start), start)
         means, counted = self._compared(scores, batch.targets.transpose(0, 1), encoded.summary)
-        answers = () if self.training else self._written(batch, start, self._search)
+        search = self.decoding if self._testing else self.greedy
+        answers = () if self.training else self._written(batch, start, search)
         return Measured(means, counted, (), answers)
 
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the perplexity e^loss."""
         return {"perplexity": means["loss"].exp()}
 
-    def rows(self, batch: Batch, answers: Tensor) -> list[tuple[str, str]]:
+    def rows(self, batch: Batch, answers: Tensor) -> list[Row]:
         """Return what was written and what is right, as texts."""
         decode = self.vocabulary.decode
-        return [
-            (decode(answer), self._target(row)) for answer, row in zip(answers, batch.targets, strict=True)
-        ]
+        right = [decode(target[target != IGNORED]) for target in batch.targets]
+        return [(decode(answer), [target]) for answer, target in zip(answers, right, strict=True)]
+
+    def scored(self, rows: list[Row]) -> dict[str, float]:
+        """Return the metrics of what was written."""
+        return text_scores(rows, suitable(self.vocabulary.unit) if self._testing else self.text_metrics)
 
     def on_test_start(self) -> None:
-        """Write as `decoding` says."""
-        self._search = self.decoding
+        """Write as `decoding` says, and say all of it."""
+        self._testing = True
 
     def on_test_end(self) -> None:
         """Write greedily again."""
-        self._search = self.greedy
+        self._testing = False
 
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return what is written for each input, beside the input and the target."""
         written = self._written(batch, self.decoder.start(self.encode(batch)), self.decoding)
         rows = []
-        for row, (output, target) in enumerate(self.rows(batch, written)):
+        for row, (output, (target,)) in enumerate(self.rows(batch, written)):
             text, image = shown_input(self.task, batch, row)
             shown = {"input": text} if image is None else {"image": image}
             rows.append({**shown, "prediction": output, "target": target})
@@ -130,7 +151,7 @@ class Writer(Topology):
         written = self._written(batch, start, self.greedy)
         _, _, weights = self.decoder(self._before(written), start)
         samples: list[Sample] = []
-        for row, (output, target) in enumerate(self.rows(batch, written)):
+        for row, (output, (target,)) in enumerate(self.rows(batch, written)):
             text, image = shown_input(self.task, batch, row)
             looked = None if weights is None else self._alignment(batch, row, written[row], weights[:, row])
             samples.append(Answer(text, target, output, image, looked))
@@ -211,5 +232,5 @@ class Writer(Topology):
         if readable(said) and not bool(said.all()):
             raise UserError(f"{type(self).__name__}: a target is empty; each must have one token at least.")
 
-    def _target(self, row: Tensor) -> str:
-        return self.vocabulary.decode(row[row != IGNORED])
+    def _quick(self) -> list[str]:
+        return [name for name in suitable(self.vocabulary.unit) if name not in ("chrf", "meteor")]
