@@ -9,10 +9,22 @@ from typing import Any
 
 import yaml
 
+CLASSES = {
+    "cells": ("lit_seq.cells", "Cell"),
+    "cores": ("lit_seq.cores", "Core"),
+    "topologies": ("lit_seq.topologies", "Topology"),
+    "tree-cells": ("lit_seq.cells.tree", "TreeCell"),
+    "searches": ("lit_seq.topologies.decoding", "Search"),
+    "data": ("lit_seq.data", "SequenceData"),
+}
+"""Package and base class of what is named by class."""
+
 KINDS = {
     "cells": "--model.core.cell NAME",
     "cores": "--model.core NAME",
     "topologies": "--model NAME",
+    "tree-cells": "--model Recursive --model.cell NAME",
+    "searches": "--model EncoderDecoder --model.decoding NAME",
     "data": "--data NAME",
     "sweeps": "lit-seq sweep NAME",
     "operators": "what scans a cell here: float32, hidden 128, batch 64",
@@ -47,14 +59,8 @@ def _entries(kind: str) -> Iterator[tuple[str, str]]:
 
 
 def _classes(kind: str) -> Iterator[tuple[str, str]]:
-    package = import_module(f"lit_seq.{kind}")
-    bases = {
-        "cells": "Cell",
-        "cores": "Core",
-        "topologies": "Topology",
-        "data": "SequenceData",
-    }
-    base = getattr(package, bases[kind])
+    package = import_module(CLASSES[kind][0])
+    base = getattr(package, CLASSES[kind][1])
     for name in package.__all__:
         value = getattr(package, name)
         if inspect.isclass(value) and issubclass(value, base) and not inspect.isabstract(value):

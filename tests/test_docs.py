@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lit_seq.configuration import parse
+from lit_seq.listing import CLASSES
 
 DOCS = Path(__file__).parent.parent / "docs"
 sys.path.insert(0, str(DOCS))
@@ -16,7 +17,6 @@ import build  # noqa: E402
 
 PAGES = build.pages()
 ENTRIES = [entry for page in PAGES for entry in page.entries]
-BASES = {"cells": "Cell", "cores": "Core", "topologies": "Topology", "data": "SequenceData"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.file)
@@ -28,10 +28,11 @@ def test_index_is_up_to_date() -> None:
     assert (DOCS / "README.md").read_text() == build.index(PAGES), "run: python docs/build.py"
 
 
-@pytest.mark.parametrize("package", BASES)
-def test_every_class_has_a_page(package: str) -> None:
-    module = import_module(f"lit_seq.{package}")
-    base = getattr(module, BASES[package])
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_class_has_a_page(kind: str) -> None:
+    package, name = CLASSES[kind]
+    module = import_module(package)
+    base = getattr(module, name)
     public = [getattr(module, name) for name in module.__all__]
     classes = {c for c in public if inspect.isclass(c) and issubclass(c, base) and not inspect.isabstract(c)}
     assert classes <= {entry.kind for entry in ENTRIES}
