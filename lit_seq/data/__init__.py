@@ -36,9 +36,11 @@ from lit_seq.data.temporal_order import TemporalOrder
 from lit_seq.data.text import Text
 from lit_seq.data.text_classification import TextClassification
 from lit_seq.data.text_pairs import TextPairs
+from lit_seq.data.translation import Translation
 from lit_seq.data.tree import Tree
 from lit_seq.data.treebank import Treebank
 from lit_seq.data.trees import Trees
+from lit_seq.data.verses import Verses
 from lit_seq.data.video import Video
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
@@ -81,10 +83,12 @@ __all__ = [
     "TextClassification",
     "TextPairs",
     "TextStreams",
+    "Translation",
     "Tree",
     "Treebank",
     "Trees",
     "Unit",
+    "Verses",
     "Video",
     "Vocabulary",
 ]

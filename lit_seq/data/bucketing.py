@@ -6,7 +6,7 @@ import torch
 
 from lit_seq.data.loader import Order, generator, in_batches
 
-POOL = 100
+POOL = 20
 """Batches whose examples are sorted together: the more, the less padding; the fewer, the more chance."""
 
 
