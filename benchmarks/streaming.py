@@ -85,7 +85,7 @@ def main() -> None:
         f" {HIDDEN}, 50 streams, chunks of 50 characters, medians of {STEPS - 10} steps."
         " `python benchmarks/streaming.py`",
         "",
-        "| text GB | encoded once, s | memory GB | wait for batch, ms | longest | step itself, ms | waiting |",
+        "| text GB | encoded once, s | memory GB | wait for batch, ms | longest | step alone, ms | waiting |",
         "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
