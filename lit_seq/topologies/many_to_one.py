@@ -3,13 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.samples import Answer, Sample
+from lit_seq.topologies.comparison import answer_rows
 from lit_seq.topologies.examples import EXAMPLES, first, in_words
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
@@ -53,7 +51,7 @@ class ManyToOne(Recurrent):
         Where the core attends, "attention" says to what.
         """
         _, state = self.core(self.features(batch.inputs), None, batch.lengths)
-        rows = self._answers(self.head(self.core.summary(state)), batch)
+        rows = answer_rows(self.task, self.head(self.core.summary(state)), batch.targets)
         if (weights := self.core.attention_weights(state)) is not None:
             rows = [{**row, "attention": of} for row, of in zip(rows, weights.tolist(), strict=True)]
         return rows
@@ -67,20 +65,4 @@ class ManyToOne(Recurrent):
         return [
             Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
             for (text, image), row in zip(shown, self.predictions(first(batch, len(shown))), strict=True)
-        ]
-
-    def _answers(self, outputs: Tensor, batch: Batch) -> list[dict[str, Any]]:
-        if self.task.targets != "classes":
-            outputs = (outputs > 0).long() if self.task.targets == "bits" else outputs
-            return [
-                {"prediction": prediction, "target": target}
-                for prediction, target in zip(outputs.tolist(), batch.targets.tolist(), strict=True)
-            ]
-        probabilities, classes = torch.softmax(outputs, -1).max(-1)
-        names = self.task.labels or range(self.task.target_size)
-        return [
-            {"prediction": names[predicted], "probability": probability, "target": names[target]}
-            for predicted, probability, target in zip(
-                classes.tolist(), probabilities.tolist(), batch.targets.tolist(), strict=True
-            )
         ]

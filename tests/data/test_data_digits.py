@@ -1,4 +1,3 @@
-
 import pytest
 import torch
 
@@ -13,10 +12,10 @@ def images(loader):
     return torch.cat([b.inputs for b in batches]), torch.cat([b.targets for b in batches])
 
 
-def test_rows_and_pixels_are_the_images_of_scikit_learn():
+def test_rows_pixels_and_images_are_the_images_of_scikit_learn():
     pixels, digits = sklearn.load_digits(return_X_y=True)
     known = {tuple(image): digit for image, digit in zip(pixels.tolist(), digits.tolist(), strict=True)}
-    rows, pixelwise = Digits(seed=1), Digits("pixels", seed=1)
+    rows, pixelwise, whole = Digits(seed=1), Digits("pixels", seed=1), Digits("none", seed=1)
     seen = 0
     for split in ("train_dataloader", "val_dataloader", "test_dataloader"):
         inputs, targets = images(getattr(rows, split)())
@@ -27,6 +26,7 @@ def test_rows_and_pixels_are_the_images_of_scikit_learn():
         assert flat.shape[1:] == (64, 1)
         assert torch.equal(flat.flatten(1), inputs.flatten(1))
         assert torch.equal(same, targets)
+        assert torch.equal(images(getattr(whole, split)())[0], inputs.unsqueeze(1))
         seen += len(targets)
     assert seen == len(digits) == 1797
 
@@ -55,10 +55,14 @@ def test_tasks():
     labels = tuple("0123456789")
     assert Digits().task == Task("vectors", 8, "classes", 10, "sequence", labels=labels)
     assert Digits("pixels").task == Task("vectors", 1, "classes", 10, "sequence", labels=labels)
+    image = Task("image", 1, "classes", 10, "sequence", labels=labels, image_size=(8, 8))
+    assert Digits("none").task == image
 
 
 def test_wrong_use_is_named():
-    with pytest.raises(UserError, match=r"^Digits: steps is 'columns'; it must be 'rows' or 'pixels'\.$"):
+    with pytest.raises(
+        UserError, match=r"^Digits: steps is 'columns'; it must be 'rows', 'pixels' or 'none'\.$"
+    ):
         Digits("columns")
     with pytest.raises(
         UserError, match=r"^Digits: validation_fraction is 0.5 and test_fraction 0.5; neither"
