@@ -62,7 +62,7 @@ def captions_in(cell: Any, place: str) -> list[str]:
     Raises:
         UserError: one of them is empty or no text, or there is none.
     """
-    captions = cell if isinstance(cell, list) and cell else [cell]
+    captions = (cell or [None]) if isinstance(cell, list) else [cell]
     for caption in captions:
         if not isinstance(caption, str | None):
             raise UserError(f"{place} holds {caption!r}, which is no text.")

@@ -173,8 +173,10 @@ def _kind(feature: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    first_line = str(error).strip().split("\n")[0]
-    # Pillow names a file in memory by its address.
-    return first_line.split(" <_io")[0].rstrip(".") or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):
+        return "its format is unknown"
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__

@@ -141,6 +141,9 @@ class PictureData(SequenceData):
         if not rows["train"]:
             raise self._wrong(f"{self.source} has no row to train on.")
         targets = self.targets(rows, loaded["train"].features)
+        # Where all must have the size of the first picture, that is the first one in the data.
+        first, _ = read["train"][0]
+        first._replace(rows=first.rows[:1], frames=slice(1)).decoded(self.decoder)
         splits: tuple[Split, ...] = ("train", "validation", "test")
         return targets.task, {
             split: _Examples(targets.examples[split], self.decoder, self.inputs)
