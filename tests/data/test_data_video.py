@@ -200,8 +200,8 @@ def test_frames_of_different_sizes_are_named():
     frames = [[image(1)], [image(1), image(1, 5, 4)]]
     where = parquet(frames=frames, label=["x", "y"]) | {"image_column": "frames"}
     assert wrong(where) == (
-        "row 1 (counted from 0) of column frames of rows.parquet holds a picture of 5×4 pixels (height × width),"
-        " and the first one has 4×4; set image_size to scale all to one size."
+        "row 1 (counted from 0) of column frames of rows.parquet holds a picture of 5×4 pixels (height ×"
+        " width), and the first one has 4×4; set image_size to scale all to one size."
     )
     assert video(where, image_size=(4, 5)).task.image_size == (4, 5)
 
