@@ -11,7 +11,7 @@ from lit_seq.topologies.comparison import answer_rows
 from lit_seq.topologies.examples import EXAMPLES, first, in_words
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
-from lit_seq.topologies.shown import shown_input
+from lit_seq.topologies.shown import shown_inputs
 
 
 class ManyToOne(Recurrent):
@@ -61,8 +61,10 @@ class ManyToOne(Recurrent):
         batch = next(iter(batches), None)
         if batch is None:
             return []
-        shown = [shown_input(self.task, batch, row) for row in range(min(EXAMPLES, len(batch.inputs)))]
+        batch = first(batch, EXAMPLES)
         return [
             Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
-            for (text, image), row in zip(shown, self.predictions(first(batch, len(shown))), strict=True)
+            for (text, image), row in zip(
+                shown_inputs(self.task, batch), self.predictions(batch), strict=True
+            )
         ]

@@ -13,7 +13,7 @@ from lit_seq.topologies.comparison import METRICS, answer_rows, compare, derived
 from lit_seq.topologies.convolution import ConvNet
 from lit_seq.topologies.examples import EXAMPLES, first, in_words
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.shown import shown_input
+from lit_seq.topologies.shown import shown_inputs
 from lit_seq.topologies.topology import Topology
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
@@ -98,11 +98,12 @@ class OneToOne(Topology):
         if batch is None:
             return []
         batch = first(batch, EXAMPLES)
-        samples: list[Sample] = []
-        for place, row in enumerate(self.predictions(batch)):
-            text, image = shown_input(self.task, batch, place)
-            samples.append(Answer(text, in_words(row["target"]), in_words(row["prediction"]), image))
-        return samples
+        return [
+            Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
+            for (text, image), row in zip(
+                shown_inputs(self.task, batch), self.predictions(batch), strict=True
+            )
+        ]
 
     def _sight(self, image_features: int | None) -> tuple[nn.Module, int]:
         """Return what turns inputs into features, and how many they are."""

@@ -16,7 +16,7 @@ from lit_seq.topologies.comparison import METRICS, answer_rows, compare, derived
 from lit_seq.topologies.examples import EXAMPLES, in_words, steps, words
 from lit_seq.topologies.features import Features
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.shown import shown_input
+from lit_seq.topologies.shown import shown_inputs
 from lit_seq.topologies.topology import Topology
 
 
@@ -132,7 +132,7 @@ class Recursive(Topology):
                 targets = torch.where(batch.tree.parents < 0, targets.unsqueeze(1), IGNORED)
             h = climb(self.cell, self.features(batch.inputs), batch.tree)
             return list(self._labelled(batch, self.head(h), targets))
-        shown = [shown_input(self.task, batch, row) for row in range(len(batch.inputs))]
+        shown = shown_inputs(self.task, batch)
         return [
             Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
             for (text, image), row in zip(shown, self.predictions(batch), strict=True)

@@ -23,7 +23,7 @@ from lit_seq.topologies.decoding.sampling import ScheduledSampling
 from lit_seq.topologies.decoding.search import Greedy, Search
 from lit_seq.topologies.examples import EXAMPLES, first
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.shown import shown_input
+from lit_seq.topologies.shown import shown_inputs
 from lit_seq.topologies.topology import Topology
 
 
@@ -134,12 +134,16 @@ class Writer(Topology):
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
         """Return what is written for each input, beside the input and the target."""
         written = self._written(batch, self.decoder.start(self.encode(batch)), self.decoding)
-        rows = []
-        for row, (output, (target,)) in enumerate(self.rows(batch, written)):
-            text, image = shown_input(self.task, batch, row)
-            shown = {"input": text} if image is None else {"image": image}
-            rows.append({**shown, "prediction": output, "target": target})
-        return rows
+        return [
+            {
+                **({"input": text} if image is None else {"image": image}),
+                "prediction": output,
+                "target": target,
+            }
+            for (text, image), (output, (target,)) in zip(
+                shown_inputs(self.task, batch), self.rows(batch, written), strict=True
+            )
+        ]
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return answers beside what is right, and where the model looked."""
@@ -151,8 +155,9 @@ class Writer(Topology):
         written = self._written(batch, start, self.greedy)
         _, _, weights = self.decoder(self._before(written), start)
         samples: list[Sample] = []
+        shown = shown_inputs(self.task, batch)
         for row, (output, (target,)) in enumerate(self.rows(batch, written)):
-            text, image = shown_input(self.task, batch, row)
+            text, image = shown[row]
             looked = None if weights is None else self._alignment(batch, row, written[row], weights[:, row])
             samples.append(Answer(text, target, output, image, looked))
         return samples
