@@ -17,21 +17,23 @@ class MarkovChain(nn.Module):
 
     Attributes:
         initial_logits: log π but for a constant, (states,), zero at first.
-        transition_logits: log A but for a constant a row, (states, states), drawn from N(0, 1).
+        transition_logits: log A but for a constant a row, (states, states), drawn from N(0, 1), and
+            `persistence` higher on the diagonal.
 
     Args:
         states: number of states.
+        persistence: logarithm of how much likelier it is at first to stay in a state than to go to another.
 
     Raises:
         UserError: there are none.
     """
 
-    def __init__(self, states: int) -> None:
+    def __init__(self, states: int, persistence: float = 0.0) -> None:
         super().__init__()
         if states < 1:
             raise UserError(f"states is {states}; a hidden Markov model needs at least 1.")
         self.initial_logits = nn.Parameter(torch.zeros(states))
-        self.transition_logits = nn.Parameter(torch.randn(states, states))
+        self.transition_logits = nn.Parameter(torch.randn(states, states) + persistence * torch.eye(states))
 
     def initial(self, batch: int) -> Tensor:
         """Return π for each sequence, (batch, states)."""

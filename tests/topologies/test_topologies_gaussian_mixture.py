@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
-from scipy.optimize import brentq
 from scipy.stats import norm
 
 from lit_seq.topologies.forecast_scores import crps
@@ -28,39 +27,37 @@ def mixture(request):
 
 
 def each(mixture):
-    """Every value's weights, means and deviations, with its place."""
+    """Every value's place, and its weights, means and deviations."""
     for place in np.ndindex(HORIZON, BATCH, VALUES):
-        yield (
-            place,
-            *(
-                part.numpy()
-                for part in (
-                    mixture.weights[place[:2]][0],
-                    mixture.means[place[2]],
-                    mixture.deviations[place[2]],
-                )
-            ),
-        )
+        own = mixture.weights[place[:2]][0], mixture.means[place[2]], mixture.deviations[place[2]]
+        yield place, tuple(part.numpy() for part in own)
+
+
+def below(y, weights, means, deviations):
+    return weights @ norm.cdf(y, means, deviations)
+
+
+def above(y, weights, means, deviations):
+    return weights @ norm.sf(y, means, deviations)
 
 
 def test_mean_and_interval(mixture):
     low, high = mixture.interval(0.8)
-    for place, weights, means, deviations in each(mixture):
-        assert mixture.mean[place].item() == pytest.approx((weights * means).sum())
-        for end, probability in ((low, 0.1), (high, 0.9)):
-            wanted = brentq(lambda y, p=probability: weights @ norm.cdf(y, means, deviations) - p, -99, 99)
-            assert end[place].item() == pytest.approx(wanted, rel=1e-9)
+    for place, own in each(mixture):
+        assert mixture.mean[place].item() == pytest.approx(own[0] @ own[1])
+        assert below(low[place].item(), *own) == pytest.approx(0.1, rel=1e-9)
+        assert above(high[place].item(), *own) == pytest.approx(0.1, rel=1e-9)
 
 
 def test_crps_is_the_integral_over_the_distribution(mixture):
     """CRPS = ∫ (F(x) - [x ≥ y])² dx."""
     targets = torch.randn(HORIZON, BATCH, VALUES)
     found = mixture.crps(targets)
-    for place, weights, means, deviations in each(mixture):
+    for place, own in each(mixture):
         y = targets[place].item()
-        below = quad(lambda x: (weights @ norm.cdf(x, means, deviations)) ** 2, -20, y, limit=200)[0]
-        above = quad(lambda x: (weights @ norm.sf(x, means, deviations)) ** 2, y, 20, limit=200)[0]
-        assert found[place].item() == pytest.approx(below + above, rel=1e-5)
+        left = quad(lambda x, *own: below(x, *own) ** 2, -20, y, own, limit=200)[0]
+        right = quad(lambda x, *own: above(x, *own) ** 2, y, 20, own, limit=200)[0]
+        assert found[place].item() == pytest.approx(left + right, rel=1e-5)
 
 
 def test_crps_is_that_of_many_paths(mixture):
