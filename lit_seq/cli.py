@@ -16,6 +16,7 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "sample": "lit_seq.topologies.sample_command",
     "sweep": "lit_seq.sweep.command",
+    "status": "lit_seq.sweep.status_command",
     "report": "lit_seq.report.command",
     "list": "lit_seq.listing",
 }
@@ -28,6 +29,7 @@ usage: lit-seq COMMAND …
   validate, test, predict                    lit-seq test --ckpt_path runs/NAME/checkpoints/best.ckpt
   sample     let a language model write:     lit-seq sample --ckpt runs/NAME/checkpoints/best.ckpt
   sweep      train what a sweep file asks:   lit-seq sweep sweeps/quickstart.yaml
+  status     how far a sweep is:             lit-seq status runs/quickstart --watch
   report     compare runs:                   lit-seq report runs/quickstart
   list       what there is to choose from:   lit-seq list cells
 

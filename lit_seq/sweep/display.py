@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -107,10 +108,69 @@ class Lines:
         """Print nothing: only changes are news."""
 
 
-class LiveTable:
-    """A table of all trials that is redrawn in place.
+class TrialTable:
+    """How far the trials of a sweep are, as a table with a summary below it.
 
     Where the trials are more than fit the screen, those that run and those that ended last are shown.
+
+    Args:
+        file: the sweep file.
+        console: the terminal.
+    """
+
+    def __init__(self, file: SweepFile, console: Console) -> None:
+        self._file, self._names, self._console = file, Names(file), console
+
+    def drawn(
+        self, trials: dict[int, Trial], latest: Iterable[int], waiting: int, workers: int, *further: str
+    ) -> Group:
+        """Return the table and its summary.
+
+        Args:
+            trials: all trials that are known.
+            latest: numbers of those that changed, in the order of their changes.
+            waiting: how many have not begun.
+            workers: how many run at once.
+            further: what else the summary says.
+        """
+        counts = Counter(trial.status.state for trial in trials.values())
+        parts = [f"{counts[state]} {state}" for state in _STATES if counts[state]]
+        parts += [f"{waiting} waiting"] if waiting else []
+        left = time_left(list(trials.values()), waiting, workers)
+        parts += [f"{duration(left)} left"] if left else []
+        summary = f"{count(len(trials), 'trial')}: {', '.join([*parts, *further])}"
+        return Group(self._table(trials, self._shown(trials, list(latest))), Text(summary))
+
+    def _table(self, trials: dict[int, Trial], shown: list[Trial]) -> Table:
+        metric = self._file.metric
+        table = Table(box=None, pad_edge=False)
+        for title in ("trial", "", "state", "step", metric.name if metric else "", "steps/s", "left"):
+            table.add_column(title, no_wrap=True, justify="left" if title in ("", "state") else "right")
+        names = self._names.of(trials)
+        for trial in shown:
+            status = trial.status
+            pace = status.step / status.seconds if status.seconds and status.step else None
+            running = status.state == "running"
+            table.add_row(
+                f"{trial.number:04d}",
+                Text(names[trial.number], overflow="ellipsis"),
+                Text(status.state, style=_COLOURS.get(status.state, "dim")),
+                _steps(trial),
+                "" if trial.best is None else number(trial.best),
+                f"{pace:.3g}" if pace else "",
+                duration(trial.seconds_left()) if running and pace else "",
+            )
+        return table
+
+    def _shown(self, trials: dict[int, Trial], latest: list[int]) -> list[Trial]:
+        room = max(1, self._console.height - 5)
+        order = [*(n for n in reversed(latest) if trials[n].status.state == "running")]
+        order += [*reversed(latest), *trials]
+        return [trials[n] for n in sorted(list(dict.fromkeys(order))[:room])]
+
+
+class LiveTable:
+    """A `TrialTable` that is redrawn in place.
 
     Args:
         file: the sweep file.
@@ -119,7 +179,7 @@ class LiveTable:
     """
 
     def __init__(self, file: SweepFile, workers: int, console: Console) -> None:
-        self._file, self._names, self._workers = file, Names(file), workers
+        self._table, self._workers = TrialTable(file, console), workers
         self._console = console
         self._live = Live(console=self._console, auto_refresh=False)
         self._started = time.monotonic()
@@ -148,45 +208,9 @@ class LiveTable:
     def refresh(self, trials: dict[int, Trial], waiting: int) -> None:
         """Draw the table anew."""
         self._waiting = waiting
-        self._live.update(Group(self._table(trials), Text(self._summary(trials, waiting))), refresh=True)
-
-    def _table(self, trials: dict[int, Trial]) -> Table:
-        metric = self._file.metric
-        table = Table(box=None, pad_edge=False)
-        for title in ("trial", "", "state", "step", metric.name if metric else "", "steps/s", "left"):
-            table.add_column(title, no_wrap=True, justify="left" if title in ("", "state") else "right")
-        names = self._names.of(trials)
-        for trial in self._shown(trials):
-            status = trial.status
-            pace = status.step / status.seconds if status.seconds and status.step else None
-            running = status.state == "running"
-            table.add_row(
-                f"{trial.number:04d}",
-                Text(names[trial.number], overflow="ellipsis"),
-                Text(status.state, style=_COLOURS.get(status.state, "dim")),
-                _steps(trial),
-                "" if trial.best is None else number(trial.best),
-                f"{pace:.3g}" if pace else "",
-                duration(trial.seconds_left()) if running and pace else "",
-            )
-        return table
-
-    def _shown(self, trials: dict[int, Trial]) -> list[Trial]:
-        room = max(1, self._console.height - 5)
-        order = [*(n for n in reversed(self._latest) if trials[n].status.state == "running")]
-        order += [*reversed(self._latest), *trials]
-        return [trials[n] for n in sorted(list(dict.fromkeys(order))[:room])]
-
-    def _summary(self, trials: dict[int, Trial], waiting: int) -> str:
-        counts = Counter(trial.status.state for trial in trials.values())
-        parts = [f"{counts[state]} {state}" for state in _STATES if counts[state]]
-        parts += [f"{waiting} waiting"] if waiting else []
-        left = time_left(list(trials.values()), waiting, self._workers)
-        parts += [
-            f"{duration(left)} left" if left else "",
-            f"{duration(time.monotonic() - self._started)} so far",
-        ]
-        return f"{count(len(trials), 'trial')}: " + ", ".join(part for part in parts if part)
+        so_far = f"{duration(time.monotonic() - self._started)} so far"
+        drawn = self._table.drawn(trials, self._latest, waiting, self._workers, so_far)
+        self._live.update(drawn, refresh=True)
 
 
 def time_left(trials: list[Trial], waiting: int, workers: int) -> float | None:

@@ -21,7 +21,7 @@ from lit_seq.sweep.file import SweepFile
 from lit_seq.sweep.folder import disk_errors, lay_down_trial, requeue, trial_folder
 from lit_seq.sweep.pool import Pool
 from lit_seq.sweep.study import Attempt, Study, storage_errors
-from lit_seq.sweep.trial import OVER, Trial, last_words, trial_arguments
+from lit_seq.sweep.trial import OVER, Trial, last_words, read_trials, trial_arguments
 
 _LOOK_EVERY = 1.0
 # How many packs' worth of trials are looked at for one pack.
@@ -53,11 +53,7 @@ class Driver:
         self._pack_keys: dict[int, str] = {}
         self._alone: dict[int, str] = {}
         self._signals = self._heeded = 0
-        self.trials: dict[int, Trial] = {}
-        for path in sorted((folder / "trials").iterdir()):
-            if status := _status(path):
-                trial = self.trials[int(path.name)] = Trial(int(path.name), path, status)
-                trial.look_back(file.metric)
+        self.trials = read_trials(folder, file.metric)
 
     def run(self) -> bool:
         """Run trials until none waits, the target is reached, or SIGINT or SIGTERM comes.

@@ -73,6 +73,24 @@ class Trial:
             self.best = metric.best(numbers if self.best is None else [*numbers, self.best])
 
 
+def read_trials(folder: Path, metric: Metric | None) -> dict[int, Trial]:
+    """Return the trials in a sweep's folder, by number; those whose status.json is lost are left out.
+
+    Args:
+        folder: the sweep's folder.
+        metric: the sweep's.
+    """
+    trials = {}
+    for path in sorted((folder / "trials").iterdir()):
+        try:
+            status = Status.read(path)
+        except UserError:
+            continue
+        trials[int(path.name)] = Trial(int(path.name), path, status)
+        trials[int(path.name)].look_back(metric)
+    return trials
+
+
 def trial_arguments(file: SweepFile, values: dict[str, Any], folder: Path, json_file: Path) -> list[str]:
     """Return what stands behind `lit-seq` for a trial.
 
