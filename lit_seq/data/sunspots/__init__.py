@@ -14,9 +14,10 @@ class Sunspots(SeriesWindows):
     """Mean sunspot numbers of 1700–2008 (shipped with lit-seq), the oldest series to forecast.
 
     309 years, or 3,120 months from 1749 on. The cycle takes about eleven years, never quite the same ones,
-    and rises faster than it falls, which no linear model can do. The default fractions divide the years as
-    the literature does: to 1920, 1921–1955, 1956–2008 (Weigend, Huberman & Rumelhart 1990, International
-    Journal of Neural Systems 1, after Tong & Lim 1980).
+    and rises faster than it falls, which no linear model can do; yet of years there are too few to do better
+    than one (figures: tests/topologies/test_topologies_forecaster_learning.py). The default fractions divide
+    the years as the literature does: to 1920, 1921–1955, 1956–2008 (Weigend, Huberman & Rumelhart 1990,
+    International Journal of Neural Systems 1, after Tong & Lim 1980).
 
     Source: Wolf's numbers as the National Geophysical Data Center gave them until 2008; the international
     number was revised in 2015, and is about 1.4 times as high since.
