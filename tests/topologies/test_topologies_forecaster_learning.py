@@ -14,7 +14,7 @@ series; the band is to hold .9):
 | | GRU of 32 units | 1 | -3.04 | .257 | .137 | .65 |
 
 So on 221 years to train on the linear model is better. On 2,230 months the recurrent one gives the future a
-higher density than either lag does, but its mean and its band are not as good as those of 132 lags. On chaos it
+higher density than either lag does, but its mean and band are not as good as those of 132 lags. On chaos it
 wins. Recurrent bands are too narrow throughout.
 """
 
