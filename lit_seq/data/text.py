@@ -96,6 +96,7 @@ class Text(TextStreams):
 
     def _store(self, folder: Path) -> None:
         """Write what `encode` returns into `folder`, a piece of text at a time."""
+        print(f"Encoding {self.source} for this run and later ones.", file=sys.stderr, flush=True)
         loaded = self.source.load()
         pieces = self._pieces(loaded["train"], "train")
         head: list[str] = []
