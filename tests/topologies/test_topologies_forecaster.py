@@ -68,7 +68,7 @@ def test_the_loss_is_the_exact_density_of_the_whole_future():
 @pytest.mark.usefixtures("double")
 def test_paths_have_the_mean_and_the_spread_of_the_process():
     model, past = autoregressive(WEIGHTS, 0.3, horizon=6, paths=20000), torch.randn(3, 5, 1)
-    forecast = model._forecast(*model._read(Batch(past, torch.zeros(3, 6, 1))))
+    forecast = model.forecast(Batch(past, torch.zeros(3, 6, 1)))
     mean = list(past[..., 0].unbind(1))
     for _ in range(6):
         mean.append(sum(w * mean[-lag] for lag, w in enumerate(WEIGHTS, 1)))
@@ -77,8 +77,9 @@ def test_paths_have_the_mean_and_the_spread_of_the_process():
     deviation = 0.3 * responses(WEIGHTS, 6).square().cumsum(0).sqrt()
     reach = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(0.95)) * deviation
     expected = torch.stack(mean[-6:]) + reach.unsqueeze(1)
-    torch.testing.assert_close(forecast.high[..., 0], expected, rtol=0, atol=0.02)
-    torch.testing.assert_close(forecast.low + forecast.high, 2 * forecast.mean, rtol=0, atol=1e-9)
+    low, high = forecast.interval(0.9)
+    torch.testing.assert_close(high[..., 0], expected, rtol=0, atol=0.02)
+    torch.testing.assert_close(low + high, 2 * forecast.mean, rtol=0, atol=1e-9)
 
 
 def test_the_band_covers_what_it_says_of_its_own_process():
@@ -171,7 +172,7 @@ def test_predictions_and_samples_are_in_the_units_of_the_data():
         low < middle < high
         for (low,), (middle,), (high,) in zip(row["low"], row["prediction"], row["high"], strict=True)
     )
-    forecast = model._forecast(*model._read(batch))
+    forecast = model.forecast(batch)
     assert row["prediction"] == (forecast.mean[:, 0] * 10 + 100).tolist()
     (sample,) = model.samples([batch])
     assert (sample.features, sample.past, sample.target) == (["heat"], [[100], [110], [120]], row["target"])
@@ -287,4 +288,4 @@ def test_what_is_not_given_cannot_be_forecast():
 )
 def test_what_reaches_further_back_than_the_past_is_refused(options, sentence):
     with pytest.raises(UserError, match=sentence):
-        Forecaster(task(), **options).measure(Batch(torch.randn(2, 5, 1), torch.randn(2, 4, 1)))
+        Forecaster(task(), **options).eval().measure(Batch(torch.randn(2, 5, 1), torch.randn(2, 4, 1)))
