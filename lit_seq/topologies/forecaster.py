@@ -97,7 +97,11 @@ class Forecaster(SeriesModel):
             )
         self.mean = nn.Linear(self.core.output_size, values)
         self.spread = nn.Linear(self.core.output_size, values) if deviation == "state" else _Constant(values)
-        assert self.task.target_length is not None
+        if self.task.target_length is None:
+            raise UserError(
+                "Forecaster takes data that says how many steps are to be forecast; the target_length of this"
+                " data is null."
+            )
         shape = (self.task.target_length, paths // 2, 1, values)
         # The same numbers in every precision.
         drawn = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
