@@ -15,6 +15,7 @@ from lit_seq.data.bucketing import bucketed
 from lit_seq.data.held_out import with_held_out
 from lit_seq.data.loader import Loader, in_batches, shuffled
 from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.ragged import Ragged
 from lit_seq.data.task import Task
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
@@ -90,7 +91,7 @@ class TextPairs(SequenceData):
     def task(self) -> Task:
         """Which text, of its own length, belongs to a text."""
         source, target = self.vocabularies
-        longest = max(len(one) for pairs in self._encoded[1].values() for one in pairs.targets)
+        longest = max(max(pairs.targets.lengths) for pairs in self._encoded[1].values())
         return Task(
             *("tokens", len(source), "classes", len(target), "own"),
             vocabulary=source.to_dict(),
@@ -125,12 +126,13 @@ class TextPairs(SequenceData):
         target = Vocabulary.of((pair[1] for pair in rows["train"]), target_unit, target_size, end=True)
         encoded: dict[Split, _Pairs] = {}
         for split, pairs in rows.items():
-            numbered = [(source.encode(one), target.encode(other)) for one, other in pairs]
-            if split == "train":
-                numbered = [pair for pair in numbered if self._fits(*pair)]
-            if not numbered:
+            encoded[split] = of_split = _Pairs()
+            for one, other in pairs:
+                numbers = source.encode(one), target.encode(other)
+                if split != "train" or self._fits(*numbers):
+                    of_split.append(numbers[0][: self.limits[0]], numbers[1])
+            if not len(of_split):
                 raise self._wrong(f"there is no pair in {split}{' within the limits' if pairs else ''}.")
-            encoded[split] = _Pairs([(one[: self.limits[0]], other) for one, other in numbered])
         return (source, target), encoded
 
     def _without_empty(self, pairs: list[Pair], split: Split) -> list[Pair]:
@@ -150,14 +152,17 @@ class TextPairs(SequenceData):
 class _Pairs(Dataset[Batch]):
     """Padded batches of the pairs that a key lists."""
 
-    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-        self.sources = [source for source, _ in pairs]
-        self.targets = [target for _, target in pairs]
+    def __init__(self) -> None:
+        self.sources, self.targets = Ragged(), Ragged()
+
+    def append(self, source: Tensor, target: Tensor) -> None:
+        self.sources.append(source)
+        self.targets.append(target)
 
     @property
     def steps(self) -> list[int]:
         """Steps of each pair, of both sides together."""
-        return [len(one) + len(other) for one, other in zip(self.sources, self.targets, strict=True)]
+        return list(map(sum, zip(self.sources.lengths, self.targets.lengths, strict=True)))
 
     def __len__(self) -> int:
         return len(self.sources)
