@@ -149,6 +149,17 @@ def test_wrong_columns_splits_and_options(here):
     assert "unexpected keyword argument 'colum'" in wrong(**lines, load_options={"colum": 1})
 
 
+def test_fields_of_a_column(here):
+    pd.DataFrame({"pair": [{"en": "cat", "fr": "chat"}] * 9, "n": [1] * 9}).to_parquet("pairs.parquet")
+    pairs = {"path": "parquet", "data_files": "pairs.parquet", "separator": " "}
+    assert text(**pairs, column="pair.fr").read() == {"train": " ".join(["chat"] * 9)}
+    assert wrong(**pairs, column="pair.de") == (
+        "pairs.parquet has no column pair.de; pair holds the fields en, fr."
+    )
+    assert wrong(**pairs, column="n.de") == "pairs.parquet has no column n.de; n holds no fields."
+    assert wrong(**pairs, column="no.de") == "pairs.parquet has no column no.de; its columns are pair, n."
+
+
 def test_paths_that_mean_something_else(here):
     assert wrong(path="text") == "path is the format text, so data_files or data_dir must name the files."
     (here / "book.txt").write_text("x")
