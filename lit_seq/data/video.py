@@ -114,7 +114,7 @@ class Video(PictureData):
         }
         # Class labels are integers; the name of a folder is none, whatever the column of that name holds.
         texts = any(isinstance(label, str) for label in labels["train"])
-        feature = None if texts else features[self._column]
+        feature = None if texts else features.get(self._column)
         feature = getattr(feature, "feature", feature)
         names, numbers = numbered_classes(self.source, self._column, feature, labels)
         return Targets(
@@ -189,6 +189,6 @@ class Video(PictureData):
         return clips
 
 
-def _in_order(name: str) -> list[tuple[bool, int | str]]:
+def _in_order(name: str) -> list[str | int]:
     """Return a key that sorts names as people do: by the numbers in them, not by their digits."""
-    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", name)]
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"(\d+)", name))]
