@@ -17,6 +17,7 @@ from lit_seq.topologies.recurrent import Recurrent
 from lit_seq.topologies.recursive import Recursive
 from lit_seq.topologies.ridge_readout import RidgeReadout
 from lit_seq.topologies.series_model import SeriesModel
+from lit_seq.topologies.text_model import TextModel
 from lit_seq.topologies.topology import Topology
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "Sampled",
     "Search",
     "SeriesModel",
+    "TextModel",
     "Topology",
 ]

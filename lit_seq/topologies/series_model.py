@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from lit_seq.cores import CoreState
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Inputs, Task
 from lit_seq.errors import UserError
 from lit_seq.samples import Sample, Series
 from lit_seq.topologies.forecast_scores import repeated
+from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.topology import Topology
 
 
@@ -68,6 +70,11 @@ class SeriesModel(Topology):
             raise UserError(f"{name}: season is {season}; it must be at least 1.")
         self.band, self.season = band, season
 
+    def objective(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, Measured]:
+        """See `Topology.objective`; a season that validation would refuse is refused at once."""
+        self._check_season(batch)
+        return super().objective(batch, state)
+
     @abstractmethod
     def forecast(self, batch: Batch) -> Forecast:
         """Return what is said of the future of each series."""
@@ -83,17 +90,9 @@ class SeriesModel(Topology):
         return torch.cat([batch.inputs, batch.targets], 1).transpose(0, 1)
 
     def scores(self, forecast: Forecast, batch: Batch) -> dict[str, Tensor]:
-        """Return what `derived` and `reported` need of a batch.
-
-        Raises:
-            UserError: the past is shorter than a season.
-        """
+        """Return what `derived` and `reported` need of a batch."""
+        self._check_season(batch)
         past, targets = batch.inputs.transpose(0, 1), batch.targets.transpose(0, 1)
-        if self.season > len(past):
-            raise UserError(
-                f"{type(self).__name__}: season is {self.season}, longer than the past, which has {len(past)}"
-                " steps."
-            )
         low, high = forecast.interval(self.band)
         again = repeated(past, batch.lengths, len(targets), self.season)
         exact = targets.double().flatten(0, 1)
@@ -166,6 +165,13 @@ class SeriesModel(Topology):
             mean, deviation = (values.new_tensor(self.task.scale[of]) for of in ("mean", "deviation"))
             values = values * deviation + mean
         return values.tolist()
+
+    def _check_season(self, batch: Batch) -> None:
+        if self.season > batch.inputs.shape[1]:
+            raise UserError(
+                f"{type(self).__name__}: season is {self.season}, longer than the past, which has"
+                f" {batch.inputs.shape[1]} steps."
+            )
 
 
 def _variance(means: dict[str, Tensor]) -> Tensor:

@@ -278,7 +278,7 @@ def test_refusals(kind):
     model = kind(task, season=9)
     batch = Batch(*(part.float() for part in windows()[:2]))
     with pytest.raises(UserError, match=rf"{name}: season is 9, longer than the past, which has 8 steps\."):
-        model.eval().measure(batch)
+        model.objective(batch)
     with pytest.raises(UserError, match=f"{name} takes windows whose pasts are all of one length"):
         model.measure(batch._replace(lengths=torch.tensor([8, 7, 8, 8])))
 
