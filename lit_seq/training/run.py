@@ -183,7 +183,8 @@ class Run(CommandLine):
             raise UserError(f"The checkpoint {path} is of a {names[0]}, but --model is {names[1]}.")
         task = self.checkpoint.get("hyper_parameters", {}).get("task")
         own = self.model.hparams.get("task") if theirs else None
-        if task and own and task["vocabulary"] != own["vocabulary"]:
+        texts = ("vocabulary", "target_vocabulary")
+        if task and own and any(task[text] != own[text] for text in texts):
             raise UserError(f"The checkpoint {path} was trained with another vocabulary than this data has.")
         state = self.model.state_dict()
         for name, tensor in self.checkpoint["state_dict"].items():

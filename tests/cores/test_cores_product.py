@@ -30,7 +30,7 @@ SENSELESS = (
 )
 """What a combination may be refused for, and for nothing else."""
 
-SIZES = {"hidden_size": 8, "rows": 6, "width": 3, "words": 2, "patches": [2]}
+SIZES = {"hidden_size": 8, "rows": 6, "width": 3, "words": 2, "patches": [2], "taps": 2}
 FORMS = {
     "Stack": [
         {},
@@ -118,7 +118,7 @@ def task_of(topology):
             own = {"target_vocabulary": WORDS.to_dict(), "target_length": 3}
             return Task(inputs, 4, "classes", words, "own", **own)
         case ("future",):
-            return Task("vectors", 4, "values", 4, "future", target_length=3)
+            return Task("vectors", 4, "values", 4, "future", target_length=4)
         case (alignment, *_):
             return Task("vectors", 4, "values", 4, alignment)
 
@@ -136,7 +136,7 @@ def batch_for(topology):
         case ("future",):
             # Windows of poses are all of one length.
             lengths = None if topology is lit_seq.topologies.MotifAutoencoder else LENGTHS
-            return Batch(torch.randn(3, 6, 4), torch.randn(3, 3, 4), lengths)
+            return Batch(torch.randn(3, 6, 4), torch.randn(3, 4, 4), lengths)
     targets = torch.randn((3, 6, 4) if "step" in topology.alignments else (3, 4))
     return Batch(torch.randn(3, 6, 4), targets, LENGTHS)
 
@@ -145,9 +145,8 @@ def build(topology, core):
     torch.manual_seed(0)
     names = inspect.signature(topology).parameters
     if "decoder" not in names:
-        return topology(task_of(topology), core)
-    if "encoder" not in names:
-        return topology(task_of(topology), decoder=core, context="input")
+        context = {"context": "input"} if "context" in names else {}
+        return topology(task_of(topology), core, **context)
     # What reads in both directions may encode.
     decoder = core if core(4).causal else partial(lit_seq.cores.Stack, hidden_size=8)
     return topology(task_of(topology), core, decoder, context="input")
