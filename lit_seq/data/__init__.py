@@ -19,6 +19,7 @@ from lit_seq.data.narma import NARMA10
 from lit_seq.data.ntm_copy import NTMCopy
 from lit_seq.data.parity import Parity
 from lit_seq.data.pixel_sequence import PixelSequence
+from lit_seq.data.poses import Pose
 from lit_seq.data.pronunciations import Pronunciations
 from lit_seq.data.reber import EmbeddedReber
 from lit_seq.data.repeat_copy import RepeatCopy
@@ -26,6 +27,7 @@ from lit_seq.data.running_sum import RunningSum
 from lit_seq.data.sentences import Sentences
 from lit_seq.data.series_classification import SeriesClassification
 from lit_seq.data.shakespeare import Shakespeare
+from lit_seq.data.simulated_poses import SimulatedPoses
 from lit_seq.data.single_fact import SingleFact
 from lit_seq.data.slow_signal import SlowSignal
 from lit_seq.data.streams import TextStreams
@@ -65,6 +67,7 @@ __all__ = [
     "NTMCopy",
     "Parity",
     "PixelSequence",
+    "Pose",
     "Pronunciations",
     "RepeatCopy",
     "RunningSum",
@@ -72,6 +75,7 @@ __all__ = [
     "SequenceData",
     "SeriesClassification",
     "Shakespeare",
+    "SimulatedPoses",
     "SingleFact",
     "SlowSignal",
     "Split",

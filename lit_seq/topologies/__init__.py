@@ -10,6 +10,7 @@ from lit_seq.topologies.linear_dynamical_system import LinearDynamicalSystem
 from lit_seq.topologies.many_to_many import ManyToMany
 from lit_seq.topologies.many_to_one import ManyToOne
 from lit_seq.topologies.measured import Measured
+from lit_seq.topologies.motif_autoencoder import MotifAutoencoder
 from lit_seq.topologies.one_to_many import OneToMany
 from lit_seq.topologies.one_to_one import OneToOne
 from lit_seq.topologies.output_feedback import OutputFeedback
@@ -32,6 +33,7 @@ __all__ = [
     "ManyToMany",
     "ManyToOne",
     "Measured",
+    "MotifAutoencoder",
     "OneToMany",
     "OneToOne",
     "OutputFeedback",
