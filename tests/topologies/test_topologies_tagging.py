@@ -1,4 +1,4 @@
-"""Tagging with ManyToMany: entities, characters, packs, checkpoints, and better than the most frequent tag."""
+"""Tagging with ManyToMany: entities, characters, packs, and better than the most frequent tag."""
 
 import json
 from collections import Counter, defaultdict
@@ -83,7 +83,7 @@ def test_scores_are_those_of_the_predictions(here):
     assert scores["entity_f1"] > 0.3
     for name, score in scores.items():
         assert tested[f"test/{name}"] == pytest.approx(score)
-    flat = [sum((line[key] for line in lines), []) for key in ("target", "prediction")]
+    flat = [[tag for line in lines for tag in line[key]] for key in ("target", "prediction")]
     assert tested["test/macro_f1"] == pytest.approx(f1_score(*flat, average="macro"))
     shown = [json.loads(line) for line in (here / "runs/run1/samples.jsonl").read_text().splitlines()]
     last = [line for line in shown if line["moment"] == "end"]
@@ -118,7 +118,7 @@ def test_characters_are_shown_as_tokens():
 
 
 def most_frequent_tag(data):
-    """Accuracy on the test part of each word's most frequent tag, of unknown words the most frequent of all."""
+    """Accuracy on test data of each word's most frequent tag, or of the most frequent for unknown words."""
     counts, total = defaultdict(Counter), Counter()
     for batch in data.train_dataloader():
         for word, tag in zip(batch.inputs.flatten().tolist(), batch.targets.flatten().tolist(), strict=True):
