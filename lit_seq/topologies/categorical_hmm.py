@@ -73,7 +73,8 @@ class CategoricalHMM(TextModel):
         """Return a text, and the transitions between states, each called by its three likeliest tokens."""
         likeliest = self.emissions.logits.topk(min(3, self.task.input_size)).indices.tolist()
         names = [
-            " ".join(repr(self.vocabulary.decode([token]))[1:-1] for token in said) for said in likeliest
+            f"{state}: {' '.join(repr(self.vocabulary.decode([token]))[1:-1] for token in said)}"
+            for state, said in enumerate(likeliest)
         ]
         return [*super().samples(batches), self.chain.matrix(names)]
 

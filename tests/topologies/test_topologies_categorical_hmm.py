@@ -115,7 +115,7 @@ def test_samples_are_a_text_and_the_states_by_what_they_say():
     assert len(writing.text) == 300
     assert isinstance(transitions, Matrix)
     a, b, c, d = (model.vocabulary.decode([i]) for i in range(1, 5))
-    assert transitions.rows == [f"{a} {b} {c}", f"{d} {c} {b}"]
+    assert transitions.rows == [f"0: {a} {b} {c}", f"1: {d} {c} {b}"]
     assert [sum(row) for row in transitions.values] == pytest.approx([1, 1], abs=1e-3)
 
 
