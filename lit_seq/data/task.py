@@ -27,7 +27,8 @@ class Task:
             of a tree over the steps).
         vocabulary: `Vocabulary.to_dict()` of token inputs, where tokens stand for text.
         labels: names of the target classes or bits, where they have names.
-        target_vocabulary: `Vocabulary.to_dict()` of targets that are sequences of their own, with an end token.
+        target_vocabulary: `Vocabulary.to_dict()`, with an end token, of targets that are sequences of their
+            own.
         target_length: most steps of a target that is a sequence of its own, the end token included, or that
             is the future of a series.
         image_size: height and width of images and frames.

@@ -1,4 +1,4 @@
-"""`lit-seq sample`: let a language model write."""
+"""`lit-seq sample`: let a model of text write."""
 
 import argparse
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 
 def add_parser(subparsers: Any) -> None:
     """Add `sample` to the command line."""
-    parser = subparsers.add_parser("sample", help="let a language model write", description=__doc__)
+    parser = subparsers.add_parser("sample", help="let a model of text write", description=__doc__)
     parser.add_argument(
-        "--ckpt", type=Path, required=True, help="checkpoint of a LanguageModel; its data is not needed"
+        "--ckpt", type=Path, required=True, help="checkpoint of a model of text; its data is not needed"
     )
     parser.add_argument("--prime", default="\n", help="text to go on from (default: a line break)")
     parser.add_argument("--length", type=int, default=400, help="characters, bytes or words to write (400)")
@@ -24,10 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from lit_seq.checkpoint_file import load_model
-    from lit_seq.topologies import LanguageModel
+    from lit_seq.topologies import TextModel
 
-    model = load_model(arguments.ckpt, LanguageModel)
-    assert isinstance(model, LanguageModel)
+    model = load_model(arguments.ckpt, TextModel)
+    assert isinstance(model, TextModel)
     generator = torch.Generator().manual_seed(arguments.seed)
     print(arguments.prime + model.sample(arguments.prime, arguments.length, arguments.temperature, generator))
     return 0
