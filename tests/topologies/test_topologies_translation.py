@@ -59,7 +59,7 @@ def bleu(model, loader):
 
 @pytest.mark.slow
 def test_verses_are_translated(tmp_path):
-    """Learned by heart as much as understood: 20.7 BLEU on the training pairs, 10.5 on verses it never saw."""
+    """Learned by heart as much as understood: BLEU is 20.7 on training pairs, 10.5 on held-out ones."""
     command = [
         *("fit", "--model", "EncoderDecoder", "--model.encoder.bidirectional", "true", "--data", "Verses"),
         *("--data.source_vocabulary_size", "1000", "--data.target_vocabulary_size", "1000"),
