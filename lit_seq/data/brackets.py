@@ -34,7 +34,8 @@ def parse(text: str) -> Brackets:
     parents: list[int] = []
     # Of each bracket that is open: the node's own words, the label first, and its children.
     open_nodes: list[tuple[list[str], list[int]]] = []
-    for symbol in re.findall(r"[()]|[^\s()]+", text):
+    # Words of the Stanford Sentiment Treebank have spaces inside that do not break a line.
+    for symbol in re.findall(r"[()]|[^ \t\r\n()]+", text):
         if parents and not open_nodes:
             raise ValueError("goes on behind its root; a tree has one")
         if symbol == "(":

@@ -31,6 +31,7 @@ def test_brackets_by_hand():
         ["2", "4", "2", "3", "3"],
         [4, 3, 3, 4, -1],
     )
+    assert parse("(2 8\N{NO-BREAK SPACE}1\\/2)").words == ["8\N{NO-BREAK SPACE}1\\/2"]
     assert parse("(S(NP a)(VP(V b) (X c)(Y -LRB-)))").parents == [5, 4, 4, 4, 5, -1]
 
 
