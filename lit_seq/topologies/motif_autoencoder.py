@@ -131,7 +131,8 @@ class MotifAutoencoder(Topology):
         if self.task.targets != "values" or self.task.target_size != features:
             raise UserError(
                 "MotifAutoencoder takes windows and futures of the same values; this data has"
-                f" {features} values a step as inputs and {self.task.target_size} {self.task.targets} as targets."
+                f" {features} values a step as inputs and {self.task.target_size} {self.task.targets} as"
+                " targets."
             )
         self.motifs, self.method, self.smoothing = motifs, method, smoothing
         self.encoder = core(features)
@@ -203,7 +204,7 @@ class MotifAutoencoder(Topology):
     def on_predict_start(self) -> None:
         """Find the motifs of all that is to be predicted."""
         loader: Any = self.trainer.predict_dataloaders
-        means = [self.embed(batch.inputs.to(self.device))[0] for batch in loader]
+        means = [self.embed(batch.inputs.to(self.posterior.weight))[0] for batch in loader]
         points = torch.cat(means).double().cpu().numpy()
         self._found = iter(self.find(points).tolist())
 
