@@ -136,12 +136,19 @@ def last(folder, metric):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("asked", "steps"), [("direction", 400), ("digit", 1000)])
-def test_moving_digits_are_told_from_films(tmp_path, asked, steps):
-    data = ["--data", "MovingDigits", "--data.asked", asked, "--data.train_batches", "200"]
-    model = ["--model", "ManyToOne", "--model.core.cell", "GRU", "--model.core.hidden_size", "64"]
-    optimiser = ["--optimizer", "Adam", "--optimizer.lr", "0.003", "--trainer.max_steps", str(steps)]
-    assert main(fit(tmp_path, "run", [*model, *data, *optimiser])) == 0
+@pytest.mark.parametrize(
+    ("model", "asked", "steps", "size"),
+    [
+        ("ManyToOne", "direction", 400, 16),
+        ("ManyToOne", "digit", 1000, 16),
+        ("ManyToMany", "directions", 1200, 12),
+    ],
+)
+def test_moving_digits_are_told_from_films(tmp_path, model, asked, steps, size):
+    data = ["--data", "MovingDigits", "--data.asked", asked, "--data.size", str(size)]
+    options = ["--model", model, "--model.core.cell", "GRU", "--model.core.hidden_size", "64"]
+    optimiser = ["--optimizer.lr", "0.003", "--data.train_batches", "200", "--trainer.max_steps", str(steps)]
+    assert main(fit(tmp_path, "run", [*options, *data, *optimiser])) == 0
     assert last(tmp_path / "run", "val/accuracy") > 0.9
 
 
