@@ -146,7 +146,7 @@ class StackedModel(nn.Module):
 
     def solo(self, trial: int) -> L.LightningModule:
         """Return one trial as an ordinary module, for what runs one at a time."""
-        self.template.load_state_dict(self.unstack(trial))
+        self.template.to(self.stacked[0].dtype).load_state_dict(self.unstack(trial))
         return self.template
 
     def _named(self) -> list[tuple[str, Tensor]]:

@@ -1,6 +1,6 @@
 """A window of a series in, itself and its future out, through a latent Gaussian that falls into motifs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,9 +11,9 @@ from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
-from lit_seq.samples import Sample
+from lit_seq.samples import Sample, Statement
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.motif_samples import look
+from lit_seq.topologies.motif_samples import convergence, look
 from lit_seq.topologies.motifs import Labels, Method, Points, adjusted_rand, find_motifs, stability
 from lit_seq.topologies.topology import Topology
 
@@ -142,7 +142,6 @@ class MotifAutoencoder(Topology):
         self.prediction = _Decoder(core, latent_size, features)
         for name, value in (weights | schedule).items():
             self.register_buffer(name, torch.tensor(float(value)))
-        self.validation_losses: list[float] = []
 
     def embed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return μ and log σ² of windows (batch, window, features), (batch, latent) each."""
@@ -184,22 +183,6 @@ class MotifAutoencoder(Topology):
             scores["adjusted_rand"] = adjusted_rand(known[told], self.find(points)[told])
         return scores
 
-    def on_validation_epoch_end(self) -> None:
-        """Log the epoch's metrics, and remember its loss for the statement on convergence."""
-        super().on_validation_epoch_end()
-        if not self.trainer.sanity_checking and "val/loss" in self.trainer.callback_metrics:
-            self.validation_losses.append(float(self.trainer.callback_metrics["val/loss"]))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses of validation."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["validation_losses"] = list(self.validation_losses)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the losses of validation up again."""
-        super().on_load_checkpoint(checkpoint)
-        self.validation_losses = checkpoint.get("validation_losses", [])
-
     @torch.no_grad()
     def on_predict_start(self) -> None:
         """Find the motifs of all that is to be predicted."""
@@ -235,8 +218,12 @@ class MotifAutoencoder(Topology):
         ]
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
-        """Return windows beside what the model makes of them, its motifs, and whether it has converged."""
+        """Return windows beside what the model makes of them, its latent space and its motifs."""
         return look(self, batches)
+
+    def remarks(self, validations: Mapping[str, Sequence[float]]) -> list[Statement]:
+        """Return whether the model has converged."""
+        return [convergence(validations.get("val/loss", []), validations.get("val/stability", []))]
 
     def _measured(self, terms: "_Terms", means: Tensor) -> Measured:
         said = {name: value.detach() for name, value in terms._asdict().items() if name != "error"}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.samples import Map, Matrix, Sample, Series, Statement
-from lit_seq.topologies.motifs import Labels, Points, plane, stability, transitions, usage
+from lit_seq.topologies.motifs import Labels, Points, plane, transitions, usage
 
 if TYPE_CHECKING:
     from lit_seq.topologies.motif_autoencoder import MotifAutoencoder
@@ -31,7 +31,7 @@ SETTLED_MOTIFS = 0.8
 
 @torch.no_grad()
 def look(model: "MotifAutoencoder", batches: Iterable[Batch]) -> list[Sample]:
-    """Return two windows as the model tells them, its latent space, its motifs, and whether all has settled.
+    """Return two windows as the model tells them, its latent space and its motifs.
 
     Args:
         model: the autoencoder.
@@ -52,34 +52,33 @@ def look(model: "MotifAutoencoder", batches: Iterable[Batch]) -> list[Sample]:
         *_series(model, first),
         *_maps(points, labels, torch.cat(known).cpu().numpy(), model.task.labels or ()),
         *_matrices(labels, torch.cat(known).cpu().numpy(), model.motifs, model.task.labels or ()),
-        convergence(model.validation_losses, stability(points, model.motifs, model.smoothing)),
     ]
 
 
-def convergence(losses: Sequence[float], stable: float) -> Statement:
+def convergence(losses: Sequence[float], stable: Sequence[float]) -> Statement:
     """Say whether the model has converged, and why: both its loss and its motifs have to settle.
 
     The loss has if the best of the last `LATEST` validations is not more than `SETTLED_LOSS` better than the
-    best before them; the motifs, if those found in two halves of the data agree with an adjusted Rand index
-    of at least `SETTLED_MOTIFS`.
+    best before them; the motifs, if those found in two halves of the data of the last validation agree with
+    an adjusted Rand index of at least `SETTLED_MOTIFS`.
 
     Args:
         losses: of all validations so far.
-        stable: `lit_seq.topologies.motifs.stability`.
+        stable: the agreement in each (`lit_seq.topologies.motifs.stability`).
     """
-    settled, loss = False, f"whether the loss has settled shows after {LATEST + 1} validations"
-    if len(losses) > LATEST:
-        before, latest = min(losses[:-LATEST]), min(losses[-LATEST:])
-        gain = max(0.0, (before - latest) / abs(before))
-        settled = gain <= SETTLED_LOSS
-        loss = (
-            f"the last {LATEST} validations gained {gain:.1%} of the loss, and it has settled at"
-            f" {SETTLED_LOSS:.0%} or less"
+    if len(losses) <= LATEST or not stable:
+        return Statement(
+            f"Whether the model has converged shows after {LATEST + 1} validations; so far there were"
+            f" {len(losses)}."
         )
-    verdict = "Converged" if settled and stable >= SETTLED_MOTIFS else "Not converged"
+    before, latest = min(losses[:-LATEST]), min(losses[-LATEST:])
+    gain = max(0.0, (before - latest) / abs(before))
+    settled = gain <= SETTLED_LOSS and stable[-1] >= SETTLED_MOTIFS
     return Statement(
-        f"{verdict}: {loss}; motifs found in two halves of the data agree with an adjusted Rand index of"
-        f" {stable:.2f}, and they have settled at {SETTLED_MOTIFS} or more."
+        f"{'Converged' if settled else 'Not converged'}: the last {LATEST} validations gained {gain:.1%} of"
+        f" the loss, and it has settled at {SETTLED_LOSS:.0%} or less; motifs found in two halves of the data"
+        f" agree with an adjusted Rand index of {stable[-1]:.2f}, and they have settled at"
+        f" {SETTLED_MOTIFS} or more."
     )
 
 

@@ -1,7 +1,7 @@
 """What all input/output shapes share: a LightningModule sized from a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import lightning as L
@@ -13,7 +13,7 @@ from lit_seq.cores import CoreState
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Inputs, Task
 from lit_seq.errors import UserError
-from lit_seq.samples import Sample
+from lit_seq.samples import Sample, Statement
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.specification import describe
@@ -115,6 +115,14 @@ class Topology(L.LightningModule, ABC):
 
         Args:
             batches: held-out data, of which as much is drawn as is needed.
+        """
+        return []
+
+    def remarks(self, validations: Mapping[str, Sequence[float]]) -> list[Statement]:
+        """Return what the course of training says, in sentences.
+
+        Args:
+            validations: the values of each metric in all validations so far, such as those of "val/loss".
         """
         return []
 

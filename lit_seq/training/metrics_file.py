@@ -27,6 +27,7 @@ class MetricsFile(Logger):
 
     Attributes:
         latest: the latest value of each metric.
+        validations: the values of each metric of validation, those before a resumption included.
         last_step: step of the row that was logged last.
         watched_values: finite values of the watched metric, those before a resumption included.
     """
@@ -38,6 +39,7 @@ class MetricsFile(Logger):
         self._pending: list[dict[str, Any]] = []
         self._last: dict[str, Any] | None = None
         self.latest: dict[str, float] = {}
+        self.validations: dict[str, list[float]] = {}
         self.last_step: int | None = None
         self._watched = watched
         self.watched_values: list[float] = []
@@ -125,5 +127,7 @@ class MetricsFile(Logger):
 
     def _take(self, metrics: dict[str, float]) -> None:
         self.latest |= metrics
+        for name in [name for name in metrics if name.startswith("val/")]:
+            self.validations.setdefault(name, []).append(metrics[name])
         if self._watched in metrics and math.isfinite(metrics[self._watched]):
             self.watched_values.append(metrics[self._watched])

@@ -61,7 +61,7 @@ class Recording:
             else WandbRun(folder, wandb, status.wandb_run_id, {**config, **status.overrides})
         )
         self.record = Record(folder, status, self.metrics)
-        self.samples = Samples(folder, self.wandb_run)
+        self.samples = Samples(folder, self.metrics, self.wandb_run)
         self.checkpoints = Checkpoints(folder, policy, self.metrics)
         self.halving = Halving(hyperband, folder.name, self.metrics, self.checkpoints) if hyperband else None
         self.loggers = [self.metrics, *([self.wandb_run] if self.wandb_run else [])]

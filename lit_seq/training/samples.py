@@ -13,6 +13,7 @@ from lit_seq.data import Batch
 from lit_seq.run_folder import replacing
 from lit_seq.samples import to_line
 from lit_seq.topologies import Topology
+from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.wandb_run import WandbRun
 
 
@@ -24,11 +25,12 @@ class Samples(L.Callback):
 
     Args:
         folder: the run folder.
+        metrics: the run's metrics.
         wandb_run: the run that mirrors the folder.
     """
 
-    def __init__(self, folder: Path, wandb_run: WandbRun | None) -> None:
-        self._path, self._wandb_run = folder / "samples.jsonl", wandb_run
+    def __init__(self, folder: Path, metrics: MetricsFile, wandb_run: WandbRun | None) -> None:
+        self._path, self._metrics, self._wandb_run = folder / "samples.jsonl", metrics, wandb_run
         self._lines: list[dict[str, Any]] = []
         self._moments: list[str] = []
 
@@ -61,7 +63,7 @@ class Samples(L.Callback):
         batches = (convert(model.transfer_batch_to_device(batch, model.device, 0)) for batch in held_out)
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)
-            samples = model.samples(batches)
+            samples = [*model.samples(batches), *model.remarks(self._metrics.validations)]
         model.train(was_training)
         self._moments.append(moment)
         self._lines += [{"step": step, "moment": moment, **to_line(sample)} for sample in samples]
