@@ -42,19 +42,20 @@ class Tree(NamedTuple):
             ValueError: the steps of a sequence make no tree.
         """
         batch, time = parents.shape
-        lengths = torch.full((batch,), time) if lengths is None else lengths
-        padding = torch.arange(time) >= lengths[:, None]
+        sequence = torch.arange(batch, device=parents.device)
+        lengths = torch.full_like(sequence, time) if lengths is None else lengths
+        padding = torch.arange(time, device=parents.device) >= lengths[:, None]
         parents = parents.masked_fill(padding, -1)
         is_root = (parents < 0) & ~padding
         if (is_root.sum(1) != 1).any():
             raise ValueError("a tree has one root; one of these has more or none.")
         # As numbers, with -1 for none.
-        parent = torch.where(parents < 0, -1, parents * batch + torch.arange(batch)[:, None]).mT.flatten()
-        level = is_root.int().argmax(1) * batch + torch.arange(batch)
+        parent = torch.where(parents < 0, -1, parents * batch + sequence[:, None]).mT.flatten()
+        level = is_root.int().argmax(1) * batch + sequence
         levels, above, ordinals = [level], [], []
         while True:
-            place = torch.full((time * batch + 1,), -1)
-            place[level] = torch.arange(len(level))
+            place = parents.new_full((time * batch + 1,), -1)
+            place[level] = torch.arange(len(level), device=level.device)
             # The last place is that of number -1: no node.
             level = (place[parent] >= 0).nonzero().squeeze(1)
             if not len(level):
@@ -125,22 +126,22 @@ def _ordinals(above: Tensor) -> Tensor:
     order = above.argsort(stable=True)
     ordered = above[order]
     ordinals = torch.empty_like(above)
-    ordinals[order] = torch.arange(len(above)) - torch.searchsorted(ordered, ordered)
+    ordinals[order] = torch.arange(len(above), device=above.device) - torch.searchsorted(ordered, ordered)
     return ordinals
 
 
 def _places(levels: Sequence[Tensor], widths: Sequence[int], time: int, batch: int) -> Tensor:
-    places = torch.zeros(time * batch, dtype=torch.int64)
+    places = levels[0].new_zeros(time * batch)
     start = 0
     for level, width in zip(levels, widths, strict=False):
-        places[level] = torch.arange(start, start + len(level))
+        places[level] = torch.arange(start, start + len(level), device=level.device)
         start += width
     return places.view(time, batch).mT.contiguous()
 
 
 def _filled(tree: Tree, widths: Sequence[int], time: int) -> Tree:
     def fill(parts: Sequence[Tensor], widths: Sequence[int], values: Sequence[int]) -> tuple[Tensor, ...]:
-        missing = [torch.zeros(0, dtype=torch.int64)] * (len(widths) - len(parts))
+        missing = [tree.parents.new_zeros(0)] * (len(widths) - len(parts))
         return tuple(
             functional.pad(part, (0, width - len(part)), value=value)
             for part, width, value in zip([*parts, *missing], widths, values, strict=True)
