@@ -61,6 +61,12 @@ class Sentences(SequenceData):
         num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
     """
 
+    source: Source
+    """Where the sentences are from."""
+
+    tag_column: str
+    """Where their tags are from."""
+
     def __init__(
         self,
         unit: Literal["word", "character"] = "word",
@@ -85,12 +91,6 @@ class Sentences(SequenceData):
         self.bucketing = bucketing
         self.fractions = self._fractions(validation_fraction, test_fraction)
         self.validation_seed = validation_seed
-
-    source: Source
-    """Where the sentences are from."""
-
-    tag_column: str
-    """Where their tags are from."""
 
     @abstractmethod
     def read(self) -> tuple[dict[Split, list[Sentence]], Any]:
