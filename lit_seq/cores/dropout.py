@@ -1,16 +1,35 @@
-"""Dropout that is the same at all steps of a sequence (Gal & Ghahramani 2016, arXiv:1512.05287).
+"""Dropout of sequences: anew at each step, or the same at all of them.
 
-Dropping anew at each step, as `torch.nn.Dropout` does, is noise that a recurrence adds up; one mask for all
-steps is a draw of the weights, eq. 8 there.
+Dropping anew at each step is noise that a recurrence adds up; one mask for all steps is a draw of the weights
+(Gal & Ghahramani 2016, arXiv:1512.05287, eq. 8).
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from lit_seq.cells import Cell
+
+
+class StepDropout(nn.Dropout):
+    """`torch.nn.Dropout` of something that goes along time.
+
+    In a pack a trial's sequences may be padded further than they would be alone. Knowing where time is, its
+    random numbers are those of its own steps.
+
+    Args:
+        p: probability of zeroing an element.
+        time: which dimension is time: 0, or 1 behind the batch.
+        steps: whose time it is: that of a batch's inputs or of its targets.
+    """
+
+    def __init__(
+        self, p: float, time: Literal[0, 1] = 0, steps: Literal["inputs", "targets"] = "inputs"
+    ) -> None:
+        super().__init__(p)
+        self.time, self.steps = time, steps
 
 
 class VariationalDropout(nn.Module):

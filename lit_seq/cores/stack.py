@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lit_seq.cells import LSTM, Cell
 from lit_seq.cores.core import Core, CoreState
-from lit_seq.cores.dropout import RecurrentDropout, VariationalDropout
+from lit_seq.cores.dropout import RecurrentDropout, StepDropout, VariationalDropout
 from lit_seq.cores.initial_state import trainable, trained
 from lit_seq.scan import scan
 
@@ -78,7 +78,7 @@ class Stack(Core):
         ]
         grid = [[cell(size, hidden_size) for _ in range(directions)] for size in sizes]
         self.layers = nn.ModuleList(nn.ModuleList(layer) for layer in grid)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = StepDropout(dropout)
         self.variational_dropout = VariationalDropout(variational_dropout)
         self.recurrent_dropout = RecurrentDropout(recurrent_dropout)
         self.recurrent_dropout.check(grid[0][0])

@@ -19,10 +19,13 @@ class PackBatch(NamedTuple):
     Attributes:
         batch: one batch for all trials, or their batches with a leading trial dimension.
         shared: whether it is one for all.
+        steps: how many steps the "inputs" and "targets" of each trial's batch have alone; None where none was
+            padded like those of the others.
     """
 
     batch: Any
     shared: bool
+    steps: list[dict[str, int]] | None = None
 
 
 def of_trial(batch: PackBatch, trial: int) -> Any:
@@ -93,11 +96,14 @@ class PackLoader:
         first, *others = batches.values()
         if all(_equal(first, other) for other in others):
             return PackBatch(first, shared=True)
+        steps = None
         if isinstance(first, Batch):
+            own = {group: _steps(batch) for group, batch in batches.items()}
+            steps = [own[row] for row in self.rows] if any(s != _steps(first) for s in own.values()) else None
             batches = dict(zip(batches, _padded(list(batches.values())), strict=True))
         leaves, structures = zip(*(tree_flatten(batches[row]) for row in self.rows), strict=True)
         return PackBatch(
-            tree_unflatten([_stack(of) for of in zip(*leaves, strict=True)], structures[0]), False
+            tree_unflatten([_stack(of) for of in zip(*leaves, strict=True)], structures[0]), False, steps
         )
 
 
@@ -111,6 +117,12 @@ def _equal(one: Any, other: Any) -> bool:
         a is b or (torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b)
         for a, b in zip(leaves, others, strict=True)
     )
+
+
+def _steps(batch: Batch) -> dict[str, int]:
+    """Return the length of the second dimension, which is time if anything can be padded."""
+    parts = {"inputs": batch.inputs, "targets": batch.targets}
+    return {name: part.shape[1] if part.dim() > 1 else 1 for name, part in parts.items()}
 
 
 def _padded(batches: Sequence[Batch]) -> list[Batch]:

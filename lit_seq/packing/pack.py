@@ -235,7 +235,7 @@ class Pack(L.LightningModule):
         self.stacked.function.train(self.training)
         state = self._carried if self._carries and batch_idx else None
         with self._trying():
-            step = self.stacked.measure(batch.batch, batch.shared, state, batch_idx)
+            step = self.stacked.measure(batch, state, batch_idx)
         if self._carries:
             self._carried = torch.utils._pytree.tree_map(torch.detach, step.state)
         return step

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lit_seq.cores.dropout import StepDropout
+
 
 class Stream:
     """The state of torch's and Python's random generators, as one trial sees them.
@@ -57,20 +59,33 @@ class Stream:
         random.setstate(self._python)
 
 
+class OwnSteps:
+    """How many steps each trial's batch has alone, before it is padded like those of the others.
+
+    Attributes:
+        of: for each trial the steps of its "inputs" and "targets"; None where nothing was padded.
+    """
+
+    def __init__(self) -> None:
+        self.of: Sequence[dict[str, int]] | None = None
+
+
 class StackedDropout(nn.Module):
     """Dropout in which each trial has its own rate and its own random numbers.
 
     Args:
         trials: each trial's own dropout module; what it gives for ones is its mask.
         streams: each trial's random numbers.
+        steps: the steps of the trials' batches.
     """
 
     trial: Tensor
 
-    def __init__(self, trials: Sequence[nn.Module], streams: Sequence[Stream]) -> None:
+    def __init__(self, trials: Sequence[nn.Module], streams: Sequence[Stream], steps: OwnSteps) -> None:
         super().__init__()
         # Out of nn.Module's sight: they hold nothing that stacks.
         self._own = [(trial, streams[index]) for index, trial in enumerate(trials)]
+        self._steps = steps
         self.register_buffer("trial", torch.zeros(()), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -86,7 +101,22 @@ class StackedDropout(nn.Module):
         Args:
             values: (trials, …).
         """
-        return torch.stack([stream.draw(m.train(), values[k]) for k, (m, stream) in enumerate(self._own)])
+        return torch.stack(
+            [
+                self._mask(trial, module.train(), stream, values[trial])
+                for trial, (module, stream) in enumerate(self._own)
+            ]
+        )
+
+    def _mask(self, trial: int, module: nn.Module, stream: Stream, values: Tensor) -> Tensor:
+        """Draw a trial's mask as it would alone; ones at steps that it has not."""
+        if self._steps.of is None or not isinstance(module, StepDropout):
+            return stream.draw(module, values)
+        own = self._steps.of[trial][module.steps]
+        drawn = stream.draw(module, values.narrow(module.time, 0, min(own, values.shape[module.time])))
+        missing = list(values.shape)
+        missing[module.time] -= drawn.shape[module.time]
+        return torch.cat([drawn, drawn.new_ones(missing)], module.time)
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:

@@ -7,8 +7,9 @@ Every `lit_seq.topologies.Topology` stacks, and so does any other LightningModul
   `self.trainer` nor for the step.
 - They log by `self.log` or `self.log_dict`, in training per step. The names `train/loss` and `val/loss` are
   those by which divergence is noticed.
-- Randomness comes from modules such as `torch.nn.Dropout`; no module changes buffers while it trains, as
-  `torch.nn.BatchNorm1d` does.
+- Randomness comes from modules such as `torch.nn.Dropout`, of padded sequences from `StepDropout`
+  (`lit_seq.cores.dropout`), which draws as it would without the padding of other trials; no module changes
+  buffers while it trains, as `torch.nn.BatchNorm1d` does.
 - Recurrence comes from `lit_seq.cores` or `lit_seq.scan`: `torch.nn.LSTM`, `GRU` and `RNN` have no rule for
   vmap.
 - It overrides no other hook of the training loop, and has one optimiser with one parameter group.
@@ -30,8 +31,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.dropout import AlphaDropout, FeatureAlphaDropout, _DropoutNd
 
+from lit_seq.packing.batches import PackBatch
 from lit_seq.packing.function import DifferentShapes, OfLightningModule, OfTopology, Step, Unpackable
-from lit_seq.packing.randomness import StackedDropout, Stream
+from lit_seq.packing.randomness import OwnSteps, StackedDropout, Stream
 from lit_seq.topologies import Topology
 
 _LOOP = (
@@ -65,7 +67,8 @@ class StackedModel(nn.Module):
         for name, own, value in zip(self._buffers_of, buffers, buffers.values(), strict=True):
             self.register_buffer(name, value, persistent=own in self._saved)
         template = copy.deepcopy(models[0])
-        self._dropouts = _stack_dropouts(template, models, streams)
+        self._steps = OwnSteps()
+        self._dropouts = _stack_dropouts(template, models, streams, self._steps)
         function = OfTopology(template) if isinstance(template, Topology) else OfLightningModule(template)
         # Kept from nn.Module's registration: they are the function, not holders of parameters.
         object.__setattr__(self, "template", template)
@@ -84,16 +87,19 @@ class StackedModel(nn.Module):
         """How many trials are stacked."""
         return len(self.stacked[0])
 
-    def measure(self, batch: Any, shared: bool, state: Any = None, batch_idx: int = 0) -> Step:
+    def measure(self, batch: PackBatch, state: Any = None, batch_idx: int = 0) -> Step:
         """Return what each trial's step gives, with a leading trial dimension.
 
         Args:
-            batch: one batch for all trials, or one for each with a leading trial dimension.
-            shared: whether it is one for all.
+            batch: what the trials see.
             state: stacked state to go on from, or None.
             batch_idx: the batch's place in its epoch.
         """
-        return self._map(dict(self._named()), batch, shared, state, batch_idx)
+        self._steps.of = batch.steps
+        try:
+            return self._map(dict(self._named()), batch.batch, batch.shared, state, batch_idx)
+        finally:
+            self._steps.of = None
 
     def _map(self, values: dict[str, Tensor], batch: Any, shared: bool, state: Any, batch_idx: int) -> Step:
         values = {f"model.{name}": value for name, value in values.items()}
@@ -155,14 +161,17 @@ class StackedModel(nn.Module):
 
 
 def _stack_dropouts(
-    template: L.LightningModule, models: Sequence[L.LightningModule], streams: Sequence[Stream]
+    template: L.LightningModule,
+    models: Sequence[L.LightningModule],
+    streams: Sequence[Stream],
+    steps: OwnSteps,
 ) -> dict[str, StackedDropout]:
     """Put a `StackedDropout` in the place of each dropout module that draws."""
     stacked = {}
     for name, module in list(template.named_modules()):
         own: list[Any] = [model.get_submodule(name) for model in models]
         if isinstance(module, _DropoutNd) and any(one.p for one in own):
-            stacked[name] = StackedDropout([copy.deepcopy(one) for one in own], streams)
+            stacked[name] = StackedDropout([copy.deepcopy(one) for one in own], streams, steps)
             parent, _, attribute = name.rpartition(".")
             setattr(template.get_submodule(parent), attribute, stacked[name])
     return stacked

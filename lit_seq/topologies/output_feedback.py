@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_seq.cores import Core, CoreState, Stack
+from lit_seq.cores.dropout import StepDropout
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
@@ -55,7 +56,7 @@ class OutputFeedback(ManyToMany):
         if not 0 <= sampling <= 1:
             raise UserError(f"OutputFeedback: sampling is {sampling}; it must be from 0 to 1.")
         # A module, as each stacked trial has its own probability and its own random numbers.
-        self.sampling = nn.Dropout(sampling)
+        self.sampling = StepDropout(sampling)
         self.save_hyperparameters({"sampling": sampling}, logger=False)
 
     @property

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_seq.cells.tree import ChildSumTreeLSTM, TreeCell
+from lit_seq.cores.dropout import StepDropout
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
@@ -67,7 +68,9 @@ class Recursive(Topology):
         self.trees = trees
         self.features = Features(self.task, embedding_size)
         self.cell = cell(self.features.output_size, hidden_size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = StepDropout(dropout)
+        # A whole tree's answer does not go along its nodes.
+        self.answer_dropout = (StepDropout if self.task.alignment == "node" else nn.Dropout)(dropout)
         self.head = nn.Linear(hidden_size, self.task.target_size)
         self._check_trees()
 
@@ -139,7 +142,7 @@ class Recursive(Topology):
         ]
 
     def _answers(self, h: Tensor) -> Tensor:
-        return self.head(self.dropout(h))
+        return self.head(self.answer_dropout(h))
 
     def _labelled(self, batch: Batch, outputs: Tensor, targets: Tensor) -> Iterable[TreeLabels]:
         """Yield each tree with the classes of its nodes.

@@ -278,6 +278,59 @@ def test_dropout_is_per_trial(tmp_path, capsys, cell):
         assert_same_run(tmp_path / f"packed{index}", tmp_path / f"solo{index}", 1e-8)
 
 
+RAGGED = {
+    # Words and their pronunciations: both sides of a batch have a length of their own, in each trial another.
+    "decoder": [
+        *("--model", "EncoderDecoder", "--model.embedding_size", "4", "--data", "Pronunciations"),
+        *(
+            "--model.encoder.layers",
+            "2",
+            "--model.encoder.hidden_size",
+            "5",
+            "--trainer.limit_val_batches",
+            "1",
+        ),
+        *("--model.decoder.layers", "2", "--model.decoder.hidden_size", "5", "--data.batch_size", "4"),
+    ],
+    "trees": [
+        *("--model", "Recursive", "--model.hidden_size", "5", "--model.embedding_size", "4"),
+        *("--data", "ListOps", "--data.batch_size", "4", "--data.validation_size", "20"),
+    ],
+    "strings": [
+        *("--model", "ManyToMany", "--model.embedding_size", "4", "--model.core.layers", "2"),
+        *("--model.core.hidden_size", "5", "--data", "EmbeddedReber", "--data.batch_size", "4"),
+        *("--data.validation_size", "20"),
+    ],
+}
+DROPPED = {
+    "decoder": ("model.encoder.dropout", "model.decoder.dropout", "model.sampling"),
+    "trees": ("model.dropout",),
+    "strings": ("model.core.dropout",),
+}
+
+
+@pytest.mark.parametrize("task", [pytest.param("decoder", marks=pytest.mark.slow), "trees", "strings"])
+def test_dropout_is_as_alone_where_trials_are_padded(tmp_path, capsys, task):
+    def trial(name, index):
+        rates = [f"--{option}=0.{index + 1}" for option in DROPPED[task]]
+        common = ["--trainer.precision", "64-true", "--trainer.max_steps", "12", "--wandb.mode", "disabled"]
+        common += ["--trainer.val_check_interval", "6", "--trainer.enable_progress_bar", "false"]
+        common += [
+            "--trainer.log_every_n_steps",
+            "1",
+            "--runs_dir",
+            str(tmp_path),
+            "--name",
+            f"{name}{index}",
+        ]
+        return ["fit", *RAGGED[task], *rates, *common, "--seed_everything", str(index)]
+
+    assert pack([trial("packed", index) for index in range(3)], capsys) == [0, 0, 0]
+    for index in range(3):
+        assert main(trial("solo", index)) == 0
+        assert_same_run(tmp_path / f"packed{index}", tmp_path / f"solo{index}", 1e-8)
+
+
 def users(folder, name, index, model="Counter"):
     values = [f"--model.dropout=0.{index}", f"--model.lr=0.0{index + 1}"] if model == "Counter" else []
     return [

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lit_seq.cells.batch_norm import BatchNorm
 from lit_seq.cores import Attended, Attention, Core, CoreState, Stack
 from lit_seq.cores.attention import Score
+from lit_seq.cores.dropout import StepDropout
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
 from lit_seq.topologies.features import Features
@@ -100,6 +101,9 @@ class Decoder(nn.Module):
         self.features = Features(Task("tokens", tokens, "classes", tokens, "own"), embedding_size)
         entering = self.features.output_size + (summary_size if context != "state" else 0)
         self.core = core(entering)
+        for module in self.core.modules():
+            if isinstance(module, StepDropout):
+                module.steps = "targets"
         self._check_core()
         self.bridge: nn.Linear | None = None
         if context != "input":

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from lit_seq.cores.dropout import StepDropout
 from lit_seq.errors import UserError
 
 
@@ -33,7 +34,7 @@ class ScheduledSampling(nn.Module):
             raise UserError(f"sampling_steps is {steps}; it must be at least 1.")
         self.register_buffer("probability", torch.tensor(probability), persistent=False)
         self.register_buffer("steps", torch.tensor(float(steps)), persistent=False)
-        self.uniform = _Uniform(probability)
+        self.uniform = _Uniform(probability, time=1, steps="targets")
 
     @property
     def active(self) -> bool:
@@ -47,7 +48,7 @@ class ScheduledSampling(nn.Module):
         return self.uniform(torch.ones_like(tokens, dtype=rate.dtype)) >= rate
 
 
-class _Uniform(nn.Dropout):
+class _Uniform(StepDropout):
     """Multiplies by numbers drawn from [0, 1), where there is anything to draw for.
 
     It is a dropout, whatever else, so that each trial of a pack draws its own.
