@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 import lit_seq.cells
 import lit_seq.cores
 import lit_seq.data
+import lit_seq.diagnostics
 import lit_seq.topologies
 from lit_seq.errors import UserError
 from lit_seq.explanation import explain

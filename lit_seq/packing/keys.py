@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from torch import nn
 
+from lit_seq.diagnostics import Diagnostic
 from lit_seq.packing.function import Unpackable
 from lit_seq.packing.optimisers import RULES
 
@@ -36,9 +38,9 @@ class PackKey(NamedTuple):
 def pack_key(config: dict[str, Any]) -> PackKey:
     """Return what trials must have in common to be stacked with the one of this configuration.
 
-    The values are those of `PER_RUN` and `PER_TRIAL`, those of `EarlyStopping`, the data's seed, those that
-    an optimiser's stacked rule reads (`lit_seq.packing.optimisers.RULES`), a schedule's options, and those
-    that the classes of model, core and cell declare in `values`.
+    The values are those of `PER_RUN` and `PER_TRIAL`, those of `EarlyStopping` and of diagnostics, the data's
+    seed, those that an optimiser's stacked rule reads (`lit_seq.packing.optimisers.RULES`), a schedule's
+    options, and those that the classes of model, core and cell declare in `values`.
 
     Args:
         config: a run's full configuration, as plain data.
@@ -77,15 +79,23 @@ def trainer_values(trainer: dict[str, Any]) -> set[str]:
     names = {f"trainer.{name}" for name in PER_TRIAL}
     callbacks = trainer.get("callbacks") or []
     for callback in callbacks if isinstance(callbacks, list) else [callbacks]:
+        options = callback.get("init_args", {})
+        if _is_diagnostic(callback["class_path"]):
+            names |= {f"trainer.callbacks.{name}" for name in options}
+            continue
         if callback["class_path"] not in _EARLY_STOPPING:
-            raise Unpackable("callbacks of the user's own other than EarlyStopping see a single run only")
-        options = callback["init_args"]
+            raise Unpackable("callbacks other than EarlyStopping and diagnostics see a single run only")
         if not options["monitor"].startswith("val/"):
             raise Unpackable(f"EarlyStopping monitors {options['monitor']}, not a metric of validation")
         if trainer.get("min_steps") or trainer.get("min_epochs"):
             raise Unpackable("EarlyStopping ends a run with min_steps or min_epochs between validations")
         names |= {f"trainer.callbacks.{name}" for name in options}
     return names
+
+
+def _is_diagnostic(path: str) -> bool:
+    module, _, name = path.rpartition(".")
+    return issubclass(getattr(import_module(module), name), Diagnostic)
 
 
 def _rule_values(optimizer: dict[str, Any]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import lightning as L
 
+from lit_seq.diagnostics import ClippedSteps, Diagnostic
 from lit_seq.packing.checkpoints import PackCheckpoints
 from lit_seq.packing.leaving import End, let_go
 from lit_seq.packing.pack import Pack
@@ -13,6 +14,7 @@ from lit_seq.packing.trial_trainer import TrialTrainer
 from lit_seq.topologies import Topology
 from lit_seq.training.halving import judge
 from lit_seq.training.record import Diverged
+from lit_seq.training.samples import Samples
 
 
 class PackProgress(L.Callback):
@@ -52,6 +54,14 @@ class PackProgress(L.Callback):
         if stopped:
             let_go(self._pack, trainer, stopped)
 
+    def on_before_optimizer_step(self, *args: Any) -> None:
+        """Count the steps that are clipped, where a trial asks for that."""
+        for row, trial in enumerate(self._pack.trials):
+            for one in trial.diagnostics:
+                if isinstance(one, ClippedSteps):
+                    gradients = [p.grad[row] for p in self._pack.stacked.stacked if p.grad is not None]
+                    one.count(gradients, *trial.clip)
+
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Log the step, write what is due, and let diverged trials go.
 
@@ -63,9 +73,12 @@ class PackProgress(L.Callback):
         self._halve(trainer)
         for row, trial in enumerate(self._pack.trials):
             model = self._pack.stacked.template
-            if isinstance(model, Topology) and trial.recording.samples.is_due(trainer):
+            lookers: list[Diagnostic | Samples] = [*trial.diagnostics, trial.recording.samples]
+            due = [looker for looker in lookers if looker.is_due(trainer)]
+            if isinstance(model, Topology) and due:
                 self._pack.stacked.solo(row)
-                trial.recording.samples.write(trainer, model, self._pack.held_out_data(row))
+                for looker in due:
+                    looker.write(self._trainers[trial], model, self._pack.held_out_data(row))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let go of trials whose validation loss is not a number, and stop those that are to stop.

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lit_seq.diagnostics import Diagnostic
 from lit_seq.packing.clipping import Threshold
 from lit_seq.packing.randomness import Stream
 from lit_seq.run_folder import State
@@ -64,9 +65,11 @@ class PackedTrial(Run):
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the recording; the trainer is the pack's."""
         self.recording = self._record()
-        # No other callback of the user's stacks (`lit_seq.packing.keys`).
         own = self.trainer_arguments()["callbacks"] or []
-        self.early_stopping: list[EarlyStopping] = own if isinstance(own, list) else [own]
+        own = own if isinstance(own, list) else [own]
+        # No other callback of the user's stacks (`lit_seq.packing.keys`).
+        self.early_stopping = [one for one in own if isinstance(one, EarlyStopping)]
+        self.diagnostics = [one for one in own if isinstance(one, Diagnostic)]
         optimizers, schedulers = _listed(self.model.configure_optimizers())
         self.has_one_optimizer = len(optimizers) == 1 and len(optimizers[0].param_groups) == 1
         self.optimizer: Optimizer = optimizers[0]
@@ -111,7 +114,7 @@ class PackedTrial(Run):
     @property
     def callbacks(self) -> list[L.Callback]:
         """Callbacks whose state is in the trial's checkpoints."""
-        return [*self.early_stopping, *self.recording.callbacks]
+        return [*self.early_stopping, *self.diagnostics, *self.recording.callbacks]
 
     def trainer_arguments(self) -> dict[str, Any]:
         """Return the arguments of the trainer that the trial asks for."""

@@ -17,14 +17,20 @@ class TrialTrainer:
 
     Attributes:
         callback_metrics: the trial's latest metrics of validation.
+        callbacks: the trial's.
         early_stopping_callbacks: the trial's.
+        loggers: the trial's.
+        default_root_dir: the trial's run folder.
         should_stop: whether the trial is to stop.
     """
 
     def __init__(self, trainer: L.Trainer, trial: PackedTrial) -> None:
         self._trainer = trainer
         self.callback_metrics: dict[str, Tensor] = {}
+        self.callbacks = trial.callbacks
         self.early_stopping_callbacks = trial.early_stopping
+        self.loggers = trial.recording.loggers
+        self.default_root_dir = trial.folder
         self.should_stop = False
 
     def __getattr__(self, name: str) -> Any:

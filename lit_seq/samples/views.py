@@ -40,9 +40,8 @@ def html(sample: Sample, unfolded: bool = True) -> str:
         case Series():
             key = "grey: past; " if sample.past else ""
             band = f"; shaded: {sample.band:.0%} band" if sample.low is not None and sample.band else ""
-            return _drawn(
-                f"{sample.title} ({key}dashed: what came; blue: model{band})", drawings.series(sample)
-            )
+            told = f" ({key}dashed: what came; blue: model{band})" if sample.target else ""
+            return _drawn(f"{sample.title}{told}", drawings.series(sample))
         case Map():
             return _drawn(sample.title, drawings.cloud(sample))
         case Matrix():

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.data import Batch
+from lit_seq.diagnostics import Diagnostic
 from lit_seq.run_folder import replacing
 from lit_seq.samples import to_line
 from lit_seq.topologies import Topology
@@ -19,6 +20,8 @@ from lit_seq.training.wandb_run import WandbRun
 
 class Samples(L.Callback):
     """Writes samples.jsonl, and a W&B table, after the first step, half-way and at the end.
+
+    What diagnostics found last is shown behind them.
 
     The same held-out examples and random numbers are used at each moment, so that what differs is the model.
     Training's own random numbers are not touched.
@@ -64,6 +67,7 @@ class Samples(L.Callback):
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)
             samples = [*model.samples(batches), *model.remarks(self._metrics.validations)]
+        samples += [s for one in trainer.callbacks if isinstance(one, Diagnostic) for s in one.samples]  # type: ignore[attr-defined]
         model.train(was_training)
         self._moments.append(moment)
         self._lines += [{"step": step, "moment": moment, **to_line(sample)} for sample in samples]
