@@ -1,5 +1,6 @@
 """The diagnostic contract: measure now and then, and leave arrays, numbers and drawings."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ class Findings(NamedTuple):
 
     Attributes:
         arrays: name to array, of the same names and shapes at each moment.
-        numbers: name to what is logged, behind `diagnostics/`.
+        numbers: name to what is logged where it is finite, behind `diagnostics/`.
         samples: how a person sees it.
     """
 
@@ -109,7 +110,8 @@ class Diagnostic(L.Callback, ABC):
         model.train(was_training)
         self.samples = found.samples
         append(Path(trainer.default_root_dir) / "diagnostics" / f"{self._name}.npz", self._step, found.arrays)
-        numbers = {f"diagnostics/{name}": value for name, value in found.numbers.items()}
+        finite = {name: value for name, value in found.numbers.items() if math.isfinite(value)}
+        numbers = {f"diagnostics/{name}": value for name, value in finite.items()}
         for logger in trainer.loggers:
             # Lightning counts the steps of its rows from zero.
             logger.log_metrics({**numbers, "epoch": trainer.current_epoch}, self._step - 1)

@@ -59,7 +59,8 @@ class GateSaturation(Diagnostic):
     The numbers `diagnostics/saturated/GATE` are the share of units, steps and sequences that are either,
     averaged over cells.
 
-    Costs one pass over the sequences in the plain loop and one step for all of time at once.
+    Costs one pass over the sequences in the plain loop and one step for all of time at once: 1 to 3 training
+    steps of batch 64 on a CPU (benchmarks/diagnostics.py), in a pack for each trial.
 
     Args:
         every: optimiser steps between two looks.

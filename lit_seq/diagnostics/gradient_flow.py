@@ -37,7 +37,7 @@ class GradientFlow(Diagnostic):
     and `diagnostics/long_term_share`, long over long plus short; of several cells the largest counts.
 
     Costs one pass over the sequences in the plain loop, and time times the backward pass of all their steps:
-    see benchmarks/results.
+    8 to 34 training steps of batch 64 on a CPU (benchmarks/diagnostics.py), in a pack for each trial.
 
     Args:
         every: optimiser steps between two looks.
@@ -101,7 +101,8 @@ def contributions(scan: Scan) -> Iterator[Tensor]:
     error = torch.where(direct.unsqueeze(-1), error, 0.0)
     for _ in range(len(error)):
         by_parameters, by_states = pull(error)
-        yield torch.cat([of_one.flatten() for of_one in by_parameters.values()])
+        # A reservoir has no parameters.
+        yield torch.cat([error.new_zeros(0), *(of_one.flatten() for of_one in by_parameters.values())])
         error = _earlier(by_states)
 
 

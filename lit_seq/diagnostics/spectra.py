@@ -29,7 +29,7 @@ class Spectra(Diagnostic):
 
     Numbers are `diagnostics/spectral_radius` and `diagnostics/singular_value`, the largest of all blocks.
 
-    Costs the two decompositions of each block.
+    Costs the two decompositions of each block: at most a training step (benchmarks/diagnostics.py).
 
     Args:
         every: optimiser steps between two looks.

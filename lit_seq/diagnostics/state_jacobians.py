@@ -40,8 +40,9 @@ class StateJacobians(Diagnostic):
 
     The number is `diagnostics/lyapunov_exponent`, the largest of all.
 
-    Costs, for a state of S features, time times S backward steps and a QR decomposition and singular values
-    of an S × S matrix a step and sequence: see benchmarks/results.
+    Costs, for a state of S features, time times S backward steps, and a QR decomposition and singular values
+    of an S × S matrix a step and sequence: 57 to 129 training steps of batch 64 on a CPU, of 64 to 256
+    features (benchmarks/diagnostics.py), in a pack for each trial.
 
     Args:
         every: optimiser steps between two looks.
@@ -51,7 +52,7 @@ class StateJacobians(Diagnostic):
         UserError: an option is below 1.
     """
 
-    def __init__(self, every: int = 500, sequences: int = 4) -> None:
+    def __init__(self, every: int = 2000, sequences: int = 4) -> None:
         super().__init__(every)
         if sequences < 1:
             raise UserError(f"StateJacobians: sequences is {sequences}; it must be at least 1.")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_seq.cells import GRU, LSTM, Clockwork, Elman, LayerNormLSTM, OrthogonalElman, Skip
+from lit_seq.cells import GRU, LSTM, Clockwork, EchoState, Elman, LayerNormLSTM, OrthogonalElman, Skip
 from lit_seq.cores import NTM, AttentionSummary, Stack
 from lit_seq.data import Batch, Task, Vocabulary
 from lit_seq.diagnostics import GradientFlow
@@ -205,6 +205,12 @@ def test_a_core_around_a_stack_is_served_and_one_that_goes_another_way_refused()
     model = ManyToOne(vectors("sequence"), partial(NTM, hidden_size=H)).eval()
     with pytest.raises(UserError, match="scan their cells along time, each once"):
         found(model, batch_of("sequence"))
+
+
+def test_a_reservoir_has_gradients_but_nothing_to_train():
+    arrays = found(build(ManyToOne, EchoState), batch_of("sequence"))
+    assert (arrays[f"{NAME}/gradient"] > 0).all()
+    assert not arrays[f"{NAME}/contribution"].any()
 
 
 def test_senseless_options_are_refused():
