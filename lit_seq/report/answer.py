@@ -5,19 +5,22 @@ from collections.abc import Sequence
 from lit_seq.report.plan import Goal
 from lit_seq.report.statistics import Difference
 from lit_seq.report.table import Row
-from lit_seq.report.wording import alike, count, listing, metric_words, number
+from lit_seq.report.wording import alike, count, listing, number
 
 
-def answer(rows: Sequence[Row], metric: str, goal: Goal) -> str:
+def answer(rows: Sequence[Row], what: str, goal: Goal) -> str:
     """Say which configuration is best, by how much, and whether that can be told from chance.
 
     Args:
-        rows: the table, best mean first.
-        metric: the metric that decides.
+        rows: the table, best mean first, of one task or of several one after the other.
+        what: what the trials are judged by, in words.
         goal: which way is better.
     """
+    names = list(dict.fromkeys(row.task for row in rows))
+    if len(names) > 1:
+        told = [f"{name}: {answer([row for row in rows if row.task == name], what, goal)}" for name in names]
+        return " ".join(told)
     ranked = [row for row in rows if row.mean is not None]
-    what = metric_words(metric)
     if not ranked:
         best = rows[0] if rows else None
         so_far = (
@@ -98,6 +101,11 @@ def _caveats(rows: Sequence[Row]) -> str:
             sentences.append(
                 f"{_called(row)} counts {row.counted} of {count(row.trials, 'trial')} ({listing(why)})."
             )
+    sentences += [
+        f"The best of {_called(row)} may lie beyond what was tried: {listing(row.at_edge)}."
+        for row in rows
+        if row.at_edge
+    ]
     fewest = min(row.counted for row in rows)
     if fewest == 1:
         sentences.append("One seed says nothing about chance: repeat with at least five.")
@@ -111,10 +119,13 @@ def _called(row: Row) -> str:
 
 
 def _value(row: Row) -> str:
+    of = f"of {row.counted} {'trials' if None in row.seeds else 'seeds'}"
     if row.interval is None:
-        return f"{number(row.mean)} (one seed, so no interval)"
+        few = "one seed, so no interval" if row.counted == 1 else f"{of}, too few for an interval"
+        return f"{number(row.mean)} ({few})"
+    mean = "mean" if row.statistic == "mean" else "interquartile mean"
     return (
-        f"{number(row.mean)} (mean of {row.counted} {'trials' if None in row.seeds else 'seeds'}, "
+        f"{number(row.mean)} ({mean} {of}, "
         f"95 % interval {number(row.interval.low)} to {number(row.interval.high)})"
     )
 

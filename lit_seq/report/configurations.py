@@ -38,7 +38,7 @@ def settings(run: Run) -> dict[str, Any]:
     return run.config | flatten(run.status.overrides)
 
 
-def varying_keys(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+def varying_keys(runs: Sequence[Run], given: Sequence[str] = ()) -> tuple[list[str], list[str]]:
     """Find the keys by which runs differ, seed aside.
 
     Within one sweep these are the overrides that vary. Runs of several sweeps, or without a sweep,
@@ -46,23 +46,48 @@ def varying_keys(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
     brings its own arguments), so a key counts only where it tells runs apart that the keys before it
     do not.
 
+    Args:
+        runs: the runs.
+        given: keys that tell them apart already, and are not among those returned.
+
     Returns:
         The keys that tell the runs apart, and further ones that vary in step with them in all runs.
     """
     overrides = [flatten(run.status.overrides) for run in runs]
-    chosen = [key for key in _union(overrides) if _varies(key, overrides) and key != SEED_KEY]
-    if len({run.sweep for run in runs}) == 1 and (any(overrides) or len(runs) == 1):
-        return chosen, []
+    swept = [key for key in _union(overrides) if _varies(key, overrides) and key != SEED_KEY]
+    chosen = [*given, *(key for key in swept if key not in given)]
+    if is_one_sweep(runs):
+        return chosen[len(given) :], []
     everything = [settings(run) for run in runs]
-    together = []
-    for key in _union([run.config for run in runs]):
-        if key in chosen or _NOT_HYPERPARAMETERS.match(key) or not _varies(key, everything):
-            continue
-        if _groups(everything, [*chosen, key]) > _groups(everything, chosen):
+    keys = [key for key in _union([run.config for run in runs]) if not _NOT_HYPERPARAMETERS.match(key)]
+    further = distinguishing([key for key in keys if key not in chosen], everything, chosen)
+    together = [
+        key
+        for key in keys
+        if key not in (*chosen, *further)
+        and _varies(key, everything)
+        and all(key in one for one in everything)
+    ]
+    return [*chosen[len(given) :], *further], together
+
+
+def is_one_sweep(runs: Sequence[Run]) -> bool:
+    """Whether the runs are trials of one sweep, which says all that they differ by, or a single run."""
+    swept = any(run.status.overrides for run in runs)
+    return len({run.sweep for run in runs}) == 1 and (swept or len(runs) == 1)
+
+
+def distinguishing(
+    keys: Sequence[str], settings: Sequence[dict[str, Any]], given: Sequence[str] = ()
+) -> list[str]:
+    """Return those of `keys` that each tell some of `settings` apart that the keys before it do not."""
+    chosen: list[str] = []
+    groups = _groups(settings, given)
+    for key in keys:
+        if _varies(key, settings) and (more := _groups(settings, [*given, *chosen, key])) > groups:
             chosen.append(key)
-        elif all(key in one for one in everything):
-            together.append(key)
-    return chosen, together
+            groups = more
+    return chosen
 
 
 def group(runs: Sequence[Run], keys: Sequence[str]) -> list[Configuration]:
@@ -91,8 +116,6 @@ def labels(settings: Sequence[dict[str, Any]]) -> list[str]:
     keys = _union(settings)
     short = short_names(keys)
     bare = {key for key in keys if all(isinstance(s.get(key), str | None) for s in settings)}
-    if len(keys) == 1 and len(settings) > 1:
-        bare = set(keys)
 
     def name(values: dict[str, Any], spelt: bool) -> str:
         parts = [

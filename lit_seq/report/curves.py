@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from lit_seq.report.configurations import Configuration
+from lit_seq.report.pace import pace
+from lit_seq.report.plan import Statistic
 from lit_seq.report.read import Run
-from lit_seq.report.statistics import mean_interval
+from lit_seq.report.statistics import FEWEST, interquartile_mean, mean_interval
 
-SECONDS = "seconds"
-INTERVAL_FROM = 5
 _POINTS = 24_000
 
 
@@ -26,7 +26,7 @@ class Line:
         state: its state; only a finished trial's values are in the mean.
         steps: optimiser steps.
         values: the metric, one a step; averaged over neighbouring steps where thinned.
-        seconds: training time at these steps, where it was logged.
+        pace: seconds and tokens a step, where they are known.
     """
 
     trial: str
@@ -34,7 +34,7 @@ class Line:
     state: str
     steps: list[float]
     values: list[float]
-    seconds: list[float] | None = None
+    pace: dict[str, float]
 
 
 @dataclass
@@ -44,10 +44,10 @@ class Curve:
     Attributes:
         label: the configuration's.
         steps: steps that all trials in the mean have; empty if no trial finished.
-        mean: mean over trials; the same trials at every step.
+        mean: mean over trials, or their interquartile mean; the same trials at every step.
         low: lower edge of the band; None for fewer than two trials.
         high: upper edge.
-        seconds: mean training time at these steps, where it was logged.
+        pace: mean seconds and tokens a step of the trials in the mean, else of all, where they are known.
         n: number of trials in the mean.
         interpolated: whether the trials' steps differed, so that values lie on straight lines between
             logged ones.
@@ -60,7 +60,7 @@ class Curve:
     mean: list[float] = field(default_factory=list)
     low: list[float] | None = None
     high: list[float] | None = None
-    seconds: list[float] | None = None
+    pace: dict[str, float] = field(default_factory=dict)
     n: int = 0
     interpolated: bool = False
     cut: int | None = None
@@ -73,25 +73,37 @@ class Panel:
 
     Attributes:
         metric: its name.
+        task: what was learnt; None where all learn the same.
         band: what bands show: "range" (lowest to highest trial) or "interval" (95 % t interval of the
             mean, step by step), the same for all configurations.
+        statistic: what thick lines are.
         curves: one a configuration that logged the metric.
         bin: the most logged values that one drawn point averages; 1 where nothing was thinned.
     """
 
     metric: str
+    task: str | None
     band: str
+    statistic: Statistic
     curves: list[Curve]
     bin: int
 
 
-def panel(metric: str, configurations: Sequence[Configuration], counted: set[int]) -> Panel | None:
+def panel(
+    metric: str,
+    configurations: Sequence[Configuration],
+    counted: set[int],
+    statistic: Statistic = "mean",
+    task: str | None = None,
+) -> Panel | None:
     """Compute the curves of `metric`.
 
     Args:
         metric: name of the metric.
         configurations: the configurations to draw.
         counted: `id` of each run that counts in means.
+        statistic: what stands for the seeds; with an interquartile mean, bands are ranges.
+        task: what the configurations learnt.
 
     Returns:
         None where no trial logged a finite value of the metric.
@@ -102,15 +114,22 @@ def panel(metric: str, configurations: Sequence[Configuration], counted: set[int
     sizes = [
         n for c in drawn if (n := sum(id(run) in counted and metric in run.metrics for run in c.runs)) > 1
     ]
-    band = "interval" if sizes and min(sizes) >= INTERVAL_FROM else "range"
+    band = "interval" if statistic == "mean" and sizes and min(sizes) >= FEWEST else "range"
     lines = sum(len(c.runs) + 3 for c in drawn)
     points = min(200, max(30, _POINTS // lines))
     longest = max(len(_finite(run.metrics.get(metric))) for c in drawn for run in c.runs)
-    curves = [_curve(metric, configuration, counted, band, points) for configuration in drawn]
-    return Panel(metric, band, curves, max(1, math.ceil(longest / points)))
+    curves = [_curve(metric, configuration, counted, band, points, statistic) for configuration in drawn]
+    return Panel(metric, task, band, statistic, curves, max(1, math.ceil(longest / points)))
 
 
-def _curve(metric: str, configuration: Configuration, counted: set[int], band: str, points: int) -> Curve:
+def _curve(
+    metric: str,
+    configuration: Configuration,
+    counted: set[int],
+    band: str,
+    points: int,
+    statistic: Statistic,
+) -> Curve:
     curve = Curve(configuration.label)
     finished: list[tuple[Run, pd.Series]] = []
     for run in configuration.runs:
@@ -120,6 +139,7 @@ def _curve(metric: str, configuration: Configuration, counted: set[int], band: s
         curve.lines.append(_line(run, series, points))
         if id(run) in counted:
             finished.append((run, series))
+    curve.pace = _mean_pace([run for run, _ in finished] or configuration.runs)
     if not finished:
         return curve
     steps, values, curve.interpolated = align([series for _, series in finished])
@@ -128,14 +148,9 @@ def _curve(metric: str, configuration: Configuration, counted: set[int], band: s
     ends = [int(series.index[-1]) for _, series in finished]
     curve.cut = int(steps[-1]) if max(ends) > steps[-1] else None
     curve.n = len(finished)
-    seconds = [_seconds(run, steps) for run, _ in finished]
     thinned = _thin(values, points)
     curve.steps = _thin(steps[:, None], points)[:, 0].tolist()
-    curve.mean = thinned.mean(axis=1).tolist()
-    if all(s is not None for s in seconds):
-        curve.seconds = (
-            _thin(np.column_stack([s for s in seconds if s is not None]), points).mean(axis=1).tolist()
-        )
+    curve.mean = (thinned.mean(axis=1) if statistic == "mean" else interquartile_mean(thinned)).tolist()
     if curve.n > 1 and band == "range":
         curve.low, curve.high = thinned.min(axis=1).tolist(), thinned.max(axis=1).tolist()
     elif curve.n > 1:
@@ -171,14 +186,13 @@ def align(series: Sequence[pd.Series]) -> tuple[np.ndarray, np.ndarray, bool]:
 
 def _line(run: Run, series: pd.Series, points: int) -> Line:
     steps, values = series.index.to_numpy(), series.to_numpy()
-    seconds = _seconds(run, steps)
     return Line(
         trial=run.name,
         seed=run.seed,
         state=run.status.state,
         steps=_thin(steps[:, None], points)[:, 0].tolist(),
         values=_thin(values[:, None], points)[:, 0].tolist(),
-        seconds=None if seconds is None else _thin(seconds[:, None], points)[:, 0].tolist(),
+        pace=pace(run),
     )
 
 
@@ -191,12 +205,12 @@ def _thin(rows: np.ndarray, points: int) -> np.ndarray:
     return sums / np.diff(edges)[:, None]
 
 
-def _seconds(run: Run, steps: np.ndarray) -> np.ndarray | None:
-    """Return training time at `steps`, where the run logged it over their whole range."""
-    logged = _finite(run.metrics.get(SECONDS))
-    if not len(logged) or logged.index[-1] < steps[-1]:
-        return None
-    return np.interp(steps, [0, *logged.index], [0.0, *logged])
+def _mean_pace(runs: Sequence[Run]) -> dict[str, float]:
+    """Return the mean pace in the units in which all runs have one."""
+    paces = [pace(run) for run in runs]
+    return {
+        unit: float(np.mean([p[unit] for p in paces])) for unit in paces[0] if all(unit in p for p in paces)
+    }
 
 
 def _finite(series: pd.Series | None) -> pd.Series:

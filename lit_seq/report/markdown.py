@@ -4,11 +4,12 @@ import html
 import re
 from collections.abc import Sequence
 
-from lit_seq.report import captions
+from lit_seq.report import captions, sections
 from lit_seq.report.document import Document
 from lit_seq.report.said import Said
+from lit_seq.report.sections import Section
 from lit_seq.report.table import Row
-from lit_seq.report.wording import duration, metric_name, number
+from lit_seq.report.wording import duration, number
 from lit_seq.samples import views
 
 SHOWN = 3
@@ -27,8 +28,11 @@ def markdown(document: Document) -> str:
     blocks = [f"# {escape(document.title)}"]
     if document.question:
         blocks.append(f"*{escape(document.question)}*")
-    for section in document.sections:
-        blocks += writers[section](document) if section in writers else []
+    for name in sections.shown(document):
+        if name in sections.NAMES:
+            blocks += _section(sections.section(name, document))
+        else:
+            blocks += writers[name](document) if name in writers else []
     return "\n\n".join(blocks) + "\n"
 
 
@@ -39,13 +43,33 @@ def escape(text: object) -> str:
 
 
 def _answer(document: Document) -> list[str]:
-    return [f"**{escape(document.answer)}**", escape(captions.progress(document))]
+    fixed = [f"Held fixed: {escape(captions.held_fixed(document))}."] if document.fixed else []
+    return [f"**{escape(document.answer)}**", escape(captions.progress(document)), *fixed]
+
+
+def _section(section: Section) -> list[str]:
+    """Write the tables; a block that is nothing but a chart is left to the HTML file."""
+    blocks = []
+    for block in section.blocks:
+        if block.rows:
+            blocks += [f"### {escape(block.title)}"] if block.title else []
+            cells = [[escape(cell.text) for cell in row] for row in block.rows]
+            blocks += [
+                _table([escape(column.title) for column in block.columns], cells),
+                escape(block.caption),
+            ]
+    if not section.blocks:
+        blocks = [escape(section.missing)]
+    return [f"## {escape(section.title)}", *filter(None, blocks)] if blocks else []
 
 
 def _comparison(document: Document) -> list[str]:
+    mean = "mean" if document.statistic == "mean" else "interquartile mean"
+    tasks = len(document.tasks) > 1
     header = [
         "Configuration",
-        f"{escape(metric_name(document.metric))}: mean [95 % interval]",
+        *(["Task"] if tasks else []),
+        f"{escape(document.judge.title)}: {mean} [95 % interval]",
         "Difference from the best [95 %]",
         "Trials that count",
         "Best",
@@ -53,11 +77,11 @@ def _comparison(document: Document) -> list[str]:
         "Time a trial",
         "Steps a second",
     ]
-    rows = [_cells(row) for row in document.rows]
+    rows = [_cells(row, tasks) for row in document.rows]
     return ["## Comparison", _table(header, rows), escape(captions.comparison(document))] if rows else []
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, tasks: bool) -> list[str]:
     name = escape(row.label)
     if row.settings is not None:
         name += f" (best of {row.tried}: {escape(row.settings)})"
@@ -67,8 +91,10 @@ def _cells(row: Row) -> list[str]:
     if gap is not None and gap.interval is not None:
         difference += f" [{', '.join(captions.edges(gap))}]"
     warning = f" ({row.warning})" if row.warning else ""
+    name += "".join(f"; {escape(edge)} tried" for edge in row.at_edge)
     return [
         name,
+        *([escape(row.task)] if tasks else []),
         number(row.mean) + interval + warning,
         difference,
         f"{row.counted} of {row.trials}",

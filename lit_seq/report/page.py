@@ -8,12 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from lit_seq.report import captions
+from lit_seq.report import captions, figures, sections
 from lit_seq.report.document import Document
-from lit_seq.report.figures import intervals, learning_curves
+from lit_seq.report.figures.figure import Figure
 from lit_seq.report.plain import plain
 from lit_seq.report.said import Moment
-from lit_seq.report.style import styles
+from lit_seq.report.style import Style, styles
 from lit_seq.report.wording import count, duration, listing, metric_name, number
 from lit_seq.samples import views
 
@@ -32,12 +32,12 @@ def page(document: Document, folder: Path) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    resources = files("lit_seq.report")
+    resources = files("lit_seq.report") / "templates"
     plotly, script = get_plotlyjs(), (resources / "page.js").read_text(encoding="utf-8")
-    own = dict(zip((row.label for row in document.rows), styles(len(document.rows)), strict=True))
-    figures = {f"curves-{index}": learning_curves(panel, own) for index, panel in enumerate(document.panels)}
-    if (chart := intervals(document.rows, document.metric, own)) is not None:
-        figures["intervals"] = chart
+    names = list(dict.fromkeys(row.label for row in document.rows))
+    own = dict(zip(names, styles(len(names)), strict=True))
+    shown = sections.shown(document)
+    drawn = _figures(document, shown, own)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (resources / name).read_text(encoding="utf-8")),
         autoescape=True,
@@ -61,8 +61,11 @@ def page(document: Document, folder: Path) -> str:
         document=document,
         captions=captions,
         styles=own,
-        figures=figures,
-        data=plain(figures),
+        figures=drawn,
+        data=plain(drawn),
+        sections=[
+            (name, sections.section(name, document) if name in sections.NAMES else None) for name in shown
+        ],
         moments=_moments(document),
         view=lambda sample, unfolded: Markup(views.html(sample, unfolded)),
         link=link,
@@ -73,6 +76,38 @@ def page(document: Document, folder: Path) -> str:
         policy=f"default-src 'none'; script-src {_hash(plotly)} {_hash(script)}; style-src 'unsafe-inline'; "
         "img-src data: blob:",
     )
+
+
+def _figures(document: Document, shown: list[str], styles: dict[str, Style]) -> dict[str, Figure]:
+    """Return the charts of the sections that are shown, by name."""
+    judge = document.judge
+    drawn: dict[str, list[Figure | None]] = {
+        "curves": [figures.learning_curves(panel, styles, document.x) for panel in document.panels],
+        "intervals": [
+            figures.intervals([row for row in document.rows if row.task == task], judge.title, styles)
+            for task in document.tasks
+        ],
+        "updates": [
+            figures.updates([one for one in document.updates if one.task == task], styles)
+            for task in document.tasks
+        ],
+        "heat_map": [figures.heat_map(grid, judge.direction) for grid in document.heat_maps],
+        "coordinates": [
+            figures.parallel_coordinates(traced, judge.title, judge.direction)
+            for traced in document.coordinates
+        ],
+        "importance": [figures.importance(one) if one.shares else None for one in document.importance],
+        "profile": [
+            figures.profiles(document.profiles, judge.title, judge.direction, styles, len(document.tasks))
+        ],
+    }
+    return {
+        f"{name}-{index}": figure
+        for name, of_section in drawn.items()
+        if {"intervals": "table"}.get(name, name) in shown
+        for index, figure in enumerate(of_section)
+        if figure is not None
+    }
 
 
 def _moments(document: Document) -> list[tuple[str, list[Moment | None]]]:

@@ -3,15 +3,66 @@
 import glob
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
 from lit_seq.errors import UserError
 
-SECTIONS = ("answer", "curves", "table", "samples", "trials", "reproduce")
+SECTIONS = (
+    "answer",
+    "published",
+    "curves",
+    "table",
+    "pairs",
+    "updates",
+    "heat_map",
+    "coordinates",
+    "importance",
+    "profile",
+    "samples",
+    "cost",
+    "trials",
+    "reproduce",
+)
 
 Goal = Literal["minimize", "maximize"]
+JudgedBy = Literal["best", "last", "updates"]
+Statistic = Literal["mean", "iqm"]
+Axis = Literal["step", "tokens", "seconds"]
+Sure = Literal["read", "memory", "computed"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure that somebody else reports.
+
+    Attributes:
+        what: what was measured.
+        value: the figure, as printed there.
+        source: where it stands: paper and table.
+        sure: "read" there, quoted from "memory", or "computed" by other code than this.
+    """
+
+    what: str
+    value: str
+    source: str
+    sure: Sure = "read"
+
+
+@dataclass(frozen=True)
+class Ordering:
+    """Two configurations of which one should come out better.
+
+    Attributes:
+        better: label of one, as the report's table has it.
+        worse: label of the other.
+        source: who says so.
+    """
+
+    better: str
+    worse: str
+    source: str
 
 
 @dataclass
@@ -25,9 +76,18 @@ class Plan:
         question: the question that the report answers; default: the sweep's description.
         metric: the metric that decides; default: the sweep's.
         goal: "minimize" or "maximize"; default: the sweep's.
+        judge_by: a trial's number: its "best" value of the metric, the "last" one, or the "updates" until
+            the metric is as good as `threshold`.
+        threshold: value of the metric that is good enough; default: the sweep's `target`.
+        statistic: what stands for the seeds: their "mean", or "iqm", the mean of the middle half.
         compare_by: keys whose values are compared, each at the best of the other settings; default:
-            every setting that varies, except the seed.
-        sections: which of `SECTIONS` to show, in this order; default: all.
+            every setting that varies, except the seed and what makes the task.
+        fix: keys that are held fixed, each at a value or one of a list; other trials are left out.
+        x: what curves are drawn against at first.
+        heat_map: two keys; default: the first two that vary.
+        published: figures to print beside ours.
+        orderings: what should come out.
+        sections: which of `SECTIONS` to show, in this order; default: all that the runs allow.
     """
 
     runs: list[str]
@@ -35,8 +95,16 @@ class Plan:
     question: str | None = None
     metric: str | None = None
     goal: Goal | None = None
+    judge_by: JudgedBy = "best"
+    threshold: float | None = None
+    statistic: Statistic = "mean"
     compare_by: list[str] | None = None
-    sections: list[str] = field(default_factory=lambda: list(SECTIONS))
+    fix: dict[str, Any] = field(default_factory=dict)
+    x: Axis = "step"
+    heat_map: list[str] | None = None
+    published: list[Published] = field(default_factory=list)
+    orderings: list[Ordering] = field(default_factory=list)
+    sections: list[str] | None = None
 
     @classmethod
     def of(cls, source: Path) -> "Plan":
@@ -53,7 +121,10 @@ class Plan:
             content = yaml.safe_load(source.read_text(encoding="utf-8"))
         except (yaml.YAMLError, ValueError) as error:
             raise UserError(f"{source} is not a report file: {' '.join(str(error).split())}.") from None
-        return cls(**_checked(content, source))
+        content = _checked(content, source)
+        content["published"] = [Published(**one) for one in content.get("published", [])]
+        content["orderings"] = [Ordering(**one) for one in content.get("orderings", [])]
+        return cls(**content)
 
     def folders(self) -> list[Path]:
         """Return the folders that `runs` names.
@@ -81,18 +152,44 @@ def _checked(content: Any, source: Path) -> dict[str, Any]:
     unknown = [str(key) for key in content if key not in allowed]
     if unknown:
         raise UserError(f"{source}: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}.")
-    for key in ("runs", "compare_by", "sections"):
+    for key in ("runs", "compare_by", "heat_map", "sections"):
         value = content.get(key, [] if key != "runs" else None)
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise UserError(f"{source}: {key} must be a list of texts, not {value!r}.")
     for key in ("title", "question", "metric"):
         if not isinstance(content.get(key, ""), str):
             raise UserError(f"{source}: {key} must be a text, not {content[key]!r}.")
-    if content.get("goal", "minimize") not in ("minimize", "maximize"):
-        raise UserError(f"{source}: goal is {content['goal']!r}; allowed: minimize, maximize.")
+    choices = {"goal": Goal, "judge_by": JudgedBy, "statistic": Statistic, "x": Axis}
+    for key, choice in choices.items():
+        if key in content and content[key] not in get_args(choice):
+            raise UserError(f"{source}: {key} is {content[key]!r}; allowed: {', '.join(get_args(choice))}.")
+    threshold = content.get("threshold", 0)
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise UserError(f"{source}: threshold must be a number, not {threshold!r}.")
+    if not isinstance(content.get("fix", {}), dict):
+        raise UserError(f"{source}: fix must map keys to values, not {content['fix']!r}.")
+    if len(content.get("heat_map", ["x", "y"])) != 2:
+        raise UserError(f"{source}: heat_map must name two keys, not {len(content['heat_map'])}.")
     if not content["runs"]:
         raise UserError(f"{source}: runs is empty; name at least one sweep's folder.")
     wrong = [name for name in content.get("sections", []) if name not in SECTIONS]
     if wrong:
         raise UserError(f"{source}: unknown section {wrong[0]!r}; allowed: {', '.join(SECTIONS)}.")
+    _check_entries(content, "published", Published, source)
+    _check_entries(content, "orderings", Ordering, source)
     return content
+
+
+def _check_entries(content: dict[str, Any], key: str, kind: type, source: Path) -> None:
+    names = [f.name for f in fields(kind)]
+    needed = [name for name in names if name != "sure"]
+    entries = content.get(key, [])
+    if not isinstance(entries, list):
+        raise UserError(f"{source}: {key} must be a list, not {entries!r}.")
+    for number, entry in enumerate(entries):
+        where = f"{source}: {key}[{number}]"
+        if not isinstance(entry, dict) or not set(needed) <= set(entry) <= set(names):
+            raise UserError(f"{where} must have {', '.join(needed)}, and may have nothing but {names}.")
+        if entry.get("sure", "read") not in get_args(Sure):
+            raise UserError(f"{where}: sure is {entry['sure']!r}; allowed: {', '.join(get_args(Sure))}.")
+        entry |= {name: str(entry[name]) for name in entry}

@@ -24,6 +24,14 @@ MARKERS = (
     "hourglass",
 )
 GREY = "#8C8C8C"
+SCALE = (
+    (0.0, "#00224e"),
+    (0.25, "#434e6c"),
+    (0.5, "#7d7c78"),
+    (0.75, "#bcaf6f"),
+    (1.0, "#fee838"),
+)
+"""Cividis (Nuñez, Anderton & Renslow 2018, PLOS ONE 13), which eyes that see colours otherwise read alike."""
 
 
 @dataclass(frozen=True)

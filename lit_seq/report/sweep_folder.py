@@ -49,6 +49,13 @@ class SweepFolder:
         return None
 
     @property
+    def target(self) -> float | None:
+        """The value of the metric that the sweep calls good enough."""
+        metric = self.file.get("metric")
+        target = metric.get("target") if isinstance(metric, dict) else None
+        return float(target) if isinstance(target, int | float) and not isinstance(target, bool) else None
+
+    @property
     def name(self) -> str:
         """The sweep's name; its folder's where it has none."""
         name = self.file.get("name")

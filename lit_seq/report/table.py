@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lit_seq.report.configurations import Configuration, group, short_names, show
-from lit_seq.report.plan import Goal
+from lit_seq.report.configurations import Configuration, identity, short_names, show
+from lit_seq.report.plan import Goal, Statistic
 from lit_seq.report.read import Run
 from lit_seq.report.score import Score
-from lit_seq.report.statistics import Difference, Interval, difference, mean, mean_interval
+from lit_seq.report.statistics import FEWEST, Difference, Interval, Method, difference, estimate, mean
 
 
 @dataclass
@@ -17,15 +17,19 @@ class Row:
 
     Attributes:
         label: the configuration.
+        task: what it learnt; None where all learn the same.
         settings: the other settings it was run at, where only some are compared.
         tried: how many settings were tried, of which this is the one with the best mean.
+        at_edge: settings, each at the lowest or highest of three or more values that were tried.
         trials: number of trials.
         states: number of trials in each state.
         counted: trials in the mean: those that finished and logged the metric.
         seeds: their seeds.
         scores: their values, in the same order.
-        mean: mean of `scores`.
-        interval: 95 % interval of the mean; None for fewer than two values.
+        mean: mean of `scores`, or their interquartile mean where the report is about that.
+        interval: its 95 % interval; None where the values are too few.
+        statistic: which of the two it is.
+        method: how the interval was made.
         best: the best of `scores`.
         so_far: the best value of the trials that do not count, where none counts.
         final: mean of the values at the end of training.
@@ -37,15 +41,19 @@ class Row:
     """
 
     label: str
+    task: str | None
     settings: str | None
     tried: int
     trials: int
     states: dict[str, int]
     counted: int
+    at_edge: list[str] = field(default_factory=list)
     seeds: list[int | None] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     mean: float | None = None
     interval: Interval | None = None
+    statistic: Statistic = "mean"
+    method: Method | None = None
     best: float | None = None
     so_far: float | None = None
     final: float | None = None
@@ -63,20 +71,24 @@ class Row:
 
 def table(
     configurations: Sequence[Configuration],
-    compare_by: Sequence[str],
+    compared: Sequence[Configuration],
     scores: Mapping[int, Score],
     counted: set[int],
     goal: Goal,
+    statistic: Statistic = "mean",
+    task: str | None = None,
 ) -> list[tuple[Configuration, Row]]:
     """Return the configurations and their rows, best mean first.
 
     Args:
         configurations: all that were run.
-        compare_by: keys to compare by; where configurations agree in all of these, the one with the
-            best mean stands for them.
+        compared: what is compared: each is one or several of the configurations, of which the one with the
+            best mean stands for it.
         scores: by `id` of the run.
         counted: `id` of each run that counts in means.
         goal: which way is better.
+        statistic: what stands for the seeds.
+        task: what all of them learnt.
     """
     sign = 1 if goal == "minimize" else -1
 
@@ -85,47 +97,76 @@ def table(
         value = row.mean if row.mean is not None else row.so_far
         return row.mean is None, float("inf") if value is None else sign * value
 
-    compared = group([run for c in configurations for run in c.runs], compare_by)
     entries = []
     for together in compared:
         members = {id(run) for run in together.runs}
         own = [c for c in configurations if id(c.runs[0]) in members]
-        best, row = min(((c, _row(c, scores, counted, goal)) for c in own), key=rank)
-        row.label, row.tried = together.label if compare_by else best.label, len(own)
-        row.settings = _rest(best, compare_by) if len(own) > 1 else None
+        best, row = min(((c, _row(c, scores, counted, goal, statistic)) for c in own), key=rank)
+        row.label, row.task, row.tried = together.label, task, len(own)
+        if len(own) > 1:
+            rest = [key for key in best.values if key not in together.values]
+            row.settings = _written(best, rest)
+            row.at_edge = _at_edge(best, own, rest)
         entries.append((Configuration(best.values, best.runs, row.label), row))
     entries.sort(key=rank)
     rows = [row for _, row in entries if row.mean is not None]
     for row in rows[1:]:
-        row.difference = difference(row.by_seed(), rows[0].by_seed())
+        row.difference = difference(row.by_seed(), rows[0].by_seed(), statistic)
     return entries
 
 
-def _row(configuration: Configuration, scores: Mapping[int, Score], counted: set[int], goal: Goal) -> Row:
+def _row(
+    configuration: Configuration,
+    scores: Mapping[int, Score],
+    counted: set[int],
+    goal: Goal,
+    statistic: Statistic,
+) -> Row:
     runs = configuration.runs
     better = min if goal == "minimize" else max
     own = [run for run in runs if id(run) in counted]
     row = Row(
         label=configuration.label,
+        task=None,
         settings=None,
         tried=1,
         trials=len(runs),
         states=dict(Counter(run.status.state for run in runs)),
         counted=len(own),
         seeds=[run.seed for run in own],
-        scores=[scores[id(run)].best for run in own],
+        scores=[scores[id(run)].value for run in own],
         seconds=_mean_or_none([run.status.share for run in own if run.status.seconds > 0]),
         steps_per_second=_mean_or_none([speed for run in own if (speed := steps_per_second(run))]),
         pack=max((run.status.pack for run in own), default=1),
+        statistic=statistic,
     )
     if own:
-        row.mean, row.best = mean(row.scores), better(row.scores)
-        row.interval = mean_interval(row.scores)
+        told = estimate(row.scores, statistic)
+        row.mean, row.interval, row.method = told.value, told.interval, told.method
+        row.best = better(row.scores)
         row.final = mean([scores[id(run)].final for run in own])
     else:
-        row.so_far = better([scores[id(run)].best for run in runs if id(run) in scores], default=None)
+        row.so_far = better([scores[id(run)].value for run in runs if id(run) in scores], default=None)
     row.warning = _warning(row)
     return row
+
+
+def _at_edge(best: Configuration, tried: Sequence[Configuration], keys: Sequence[str]) -> list[str]:
+    """Name the numbers at which the best lies at the end of what was tried: it may lie beyond."""
+    short, found = short_names(list(best.values)), []
+    for key in keys:
+        values = {identity(c.values[key]): c.values[key] for c in tried if key in c.values}
+        if len(values) < 3 or not all(is_number(value) for value in values.values()):
+            continue
+        for end, name in ((min, "lowest"), (max, "highest")):
+            if best.values[key] == end(values.values()):
+                found.append(f"{short[key]} {show(best.values[key])} is the {name} of {len(values)}")
+    return found
+
+
+def is_number(value: object) -> bool:
+    """Whether a setting is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _warning(row: Row) -> str | None:
@@ -133,6 +174,8 @@ def _warning(row: Row) -> str | None:
         return "no finished trial"
     if row.counted == 1:
         return "one seed: no interval"
+    if row.interval is None:
+        return f"{row.counted} seeds: too few for an interval, which needs {FEWEST}"
     if len(set(row.scores)) == 1:
         return "all seeds gave the same value: the interval has no width"
     return "two seeds: weak evidence" if row.counted == 2 else None
@@ -143,10 +186,9 @@ def steps_per_second(run: Run) -> float | None:
     return run.status.step / run.status.share if run.status.seconds > 0 and run.status.step else None
 
 
-def _rest(configuration: Configuration, compare_by: Sequence[str]) -> str:
-    rest = [key for key in configuration.values if key not in compare_by]
-    short = short_names(rest)
-    return ", ".join(f"{short[key]} {show(configuration.values[key])}" for key in rest)
+def _written(configuration: Configuration, keys: Sequence[str]) -> str:
+    short = short_names(keys)
+    return ", ".join(f"{short[key]} {show(configuration.values[key])}" for key in keys)
 
 
 def _mean_or_none(values: list[float]) -> float | None:

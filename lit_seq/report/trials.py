@@ -24,7 +24,7 @@ class Trial:
         counts: whether it is in its configuration's mean.
         step: optimiser steps done.
         max_steps: optimiser steps asked for.
-        score: the metric's best and final value; None where it was never a number.
+        score: what it is judged by; None where the metric was never a number.
         seconds: training time, of a packed trial its share of the pack's.
         steps_per_second: optimiser steps per second of training.
         wandb_run_id: id of the W&B run that mirrors it.

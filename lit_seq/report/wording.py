@@ -49,8 +49,12 @@ def metric_name(metric: str) -> str:
 
 def metric_words(metric: str) -> str:
     """Write the metric for the middle of a sentence."""
-    name = metric_name(metric)
-    return name[:1].lower() + name[1:]
+    return without_capital(metric_name(metric))
+
+
+def without_capital(text: str) -> str:
+    """Write the first letter small."""
+    return text[:1].lower() + text[1:]
 
 
 def listing(words: Sequence[str]) -> str:

@@ -85,8 +85,8 @@ def test_only_one_configuration_has_finished(tmp_path):
 def test_ranking_that_common_seeds_contradict_is_no_win(goal):
     """A leads over all its seeds, B over the seeds that both have."""
     sign = 1 if goal == "minimize" else -1
-    a = Row("A", None, 1, 5, {"finished": 5}, 5, list(FIVE), [1.0] * 5, 1.0, Interval(0.9, 1.1))
-    b = Row("B", None, 1, 3, {"finished": 3}, 3, [1, 2, 3], [1.1] * 3, 1.0 + sign * 0.1, Interval(1.0, 1.2))
+    a = Row("A", None, None, 1, 5, {"finished": 5}, 5, mean=1.0, interval=Interval(0.9, 1.1))
+    b = Row("B", None, None, 1, 3, {"finished": 3}, 3, mean=1.0 + sign * 0.1, interval=Interval(1.0, 1.2))
     b.difference = Difference(-sign * 0.5, Interval(*sorted((-sign * 0.4, -sign * 0.6))), paired=True, n=3)
     text = answer([a, b], "val/loss", goal)
     assert "is best" not in text

@@ -71,7 +71,7 @@ def test_two_sweeps_that_differ_in_their_base_are_not_mixed(tmp_path):
             [{"m.cell": "a.b.LSTM", "o.lr": 0.01}, {"m.cell": "a.b.GRU", "o.lr": 0.1}],
             ["LSTM, lr 0.01", "GRU, lr 0.1"],
         ),
-        ([{"o.lr": 0.01}, {"o.lr": 0.1}], ["0.01", "0.1"]),
+        ([{"o.lr": 0.01}, {"o.lr": 0.1}], ["lr 0.01", "lr 0.1"]),
         ([{"a": "x"}, {"b": "x"}], ["a x", "b x"]),
         (
             [{"a": "y" * 90 + "1"}, {"a": "y" * 90 + "2"}],

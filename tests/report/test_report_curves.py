@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,14 +106,23 @@ def test_long_curves_are_averaged_in_bins_that_keep_the_mean(tmp_path):
     np.testing.assert_allclose(curve.mean, np.sin(np.array(curve.steps) / 50), atol=0.01)
 
 
-def test_seconds_are_the_mean_training_time_at_a_step(tmp_path):
+def test_seconds_and_tokens_are_in_proportion_to_steps(tmp_path):
     write_sweep(tmp_path, {})
-    for number, speed in enumerate((1.0, 3.0)):
-        rows = [{"step": s, "epoch": 0, "val/loss": 1.0, "seconds": s * speed} for s in (10, 20)]
-        write_trial(tmp_path / "trials" / str(number), {"seed_everything": number}, rows)
+    config = {"data": {"class_path": "Text", "init_args": {"batch_size": 4, "chunk_length": 50}}}
+    for number, seconds in enumerate((20.0, 60.0)):
+        rows = [{"step": s, "epoch": 0, "val/loss": 1.0} for s in (10, 20)]
+        folder = tmp_path / "trials" / str(number)
+        write_trial(folder, {"seed_everything": number}, rows, seconds=seconds, config=config)
+        status = json.loads((folder / "status.json").read_text())
+        (folder / "status.json").write_text(json.dumps(status | {"pack": 2}))
     runs = read_runs(tmp_path)
-    found = panel("val/loss", group(runs, []), {id(run) for run in runs})
-    assert found.curves[0].seconds == [20.0, 40.0]
+    [curve] = panel("val/loss", group(runs, []), {id(run) for run in runs}).curves
+    # Two trials a pack: 20 s and 60 s of it are 10 s and 30 s of each, over 20 steps.
+    assert [line.pace for line in curve.lines] == [
+        {"seconds": 0.5, "tokens": 200.0},
+        {"seconds": 1.5, "tokens": 200.0},
+    ]
+    assert curve.pace == {"seconds": 1.0, "tokens": 200.0}
 
 
 def test_metric_that_nobody_logged_has_no_panel(tmp_path):

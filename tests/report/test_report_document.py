@@ -198,7 +198,7 @@ def test_sweeps_judged_by_different_metrics_need_a_decision(tmp_path):
     simple_sweep(tmp_path / "t", {"A": {1: 1.0}}, ("val/accuracy", "maximize"))
     with pytest.raises(UserError, match="val/accuracy and val/loss"):
         report(tmp_path)
-    assert report(tmp_path, metric="val/accuracy").goal == "maximize"
+    assert report(tmp_path, metric="val/accuracy").judge.goal == "maximize"
 
 
 def test_training_curve_beside_the_metrics(tmp_path):
@@ -211,8 +211,11 @@ def test_folder_of_single_runs_and_a_single_run(tmp_path):
         rows = [{"step": 1, "epoch": 0, "val/loss": value, "train/loss": value}]
         write_trial(tmp_path / name, {}, rows, config={"hidden_size": 10 * value, "seed_everything": 1})
     document = report(tmp_path)
-    assert (document.metric, document.goal) == ("val/loss", "minimize")
-    assert [(row.label, row.mean) for row in document.rows] == [("10", 1.0), ("20", 2.0)]
+    assert (document.metric, document.judge.goal) == ("val/loss", "minimize")
+    assert [(row.label, row.mean) for row in document.rows] == [
+        ("hidden_size 10", 1.0),
+        ("hidden_size 20", 2.0),
+    ]
     assert any("no environment.json" in note for note in document.notes)
     alone = report(tmp_path / "first")
     assert alone.title == "first"

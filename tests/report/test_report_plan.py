@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from lit_seq.errors import UserError
-from lit_seq.report.plan import SECTIONS, Plan
+from lit_seq.report.plan import Plan
 
 
 def written(tmp_path, content):
@@ -16,7 +16,7 @@ def test_folder_is_reported_on_as_it_is(tmp_path):
     folder.mkdir()
     plan = Plan.of(folder)
     assert plan.folders() == [folder]
-    assert (plan.metric, plan.compare_by, plan.sections) == (None, None, list(SECTIONS))
+    assert (plan.metric, plan.compare_by, plan.sections) == (None, None, None)
 
 
 def test_report_file(tmp_path, monkeypatch):
@@ -38,10 +38,13 @@ def test_report_file(tmp_path, monkeypatch):
     [
         (
             {"runs": ["r"], "metrc": "x"},
-            r"unknown key 'metrc'; allowed: runs, title, question, metric, goal, compare_by",
+            r"unknown key 'metrc'; allowed: runs, title, question, metric, goal, judge_by",
         ),
         ({"runs": ["r"], "goal": "least"}, "goal is 'least'; allowed: minimize, maximize"),
-        ({"runs": ["r"], "sections": ["tables"]}, "unknown section 'tables'; allowed: answer, curves"),
+        (
+            {"runs": ["r"], "sections": ["tables"]},
+            "unknown section 'tables'; allowed: answer, published, curves",
+        ),
         ({"runs": "r"}, "runs must be a list of texts"),
         ({"runs": []}, "runs is empty"),
         ({"title": "x"}, "runs must be a list"),

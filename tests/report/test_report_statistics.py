@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lit_seq.report.statistics import difference, mean_interval
+from lit_seq.report.statistics import difference, estimate, interquartile_mean, mean_interval
 
 # Two-sided 95 % quantiles of Student's t, from a printed table.
 T_TABLE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 9: 2.262}
@@ -82,3 +82,46 @@ def test_without_common_seeds_the_interval_is_welchs():
 def test_one_value_a_side_gives_a_difference_and_no_interval():
     found = difference({1: 2.0}, {1: 1.5})
     assert (found.mean, found.interval, found.told_apart) == (0.5, None, False)
+
+
+@pytest.mark.parametrize(
+    ("statistic", "scipys"), [("mean", np.mean), ("iqm", lambda x, axis: stats.trim_mean(x, 0.25, axis=axis))]
+)
+@pytest.mark.parametrize("n", [5, 6, 11])
+def test_bootstrap_interval_is_scipys(statistic, scipys, n):
+    sample = np.random.default_rng(n).lognormal(size=n)
+    expected = stats.bootstrap((sample,), scipys, method="percentile", rng=0).confidence_interval
+    found = estimate(sample.tolist(), statistic)
+    assert found.method == "bootstrap"
+    assert found.interval == pytest.approx((expected.low, expected.high))
+    assert found.value == pytest.approx(scipys(sample, axis=0))
+
+
+def test_too_few_values_are_not_resampled():
+    few = estimate([1.0, 2.0, 4.0, 5.0])
+    assert (few.method, few.interval) == ("t", mean_interval([1.0, 2.0, 4.0, 5.0]))
+    assert estimate([1.0, 2.0, 4.0, 5.0], "iqm") == (type(few))(3.0, None, None)
+    assert estimate([1.0]).interval is None
+
+
+def test_interquartile_mean_drops_a_quarter_at_each_end():
+    assert interquartile_mean([100.0, 1.0, 2.0, 3.0, -50.0, 4.0, 5.0, 6.0]) == 3.5
+    assert interquartile_mean([1.0, 2.0, 9.0]) == 4.0
+    assert interquartile_mean([[1.0, 2.0, 3.0, 90.0], [0.0, 0.0, 4.0, 4.0]]).tolist() == [2.5, 2.0]
+
+
+def test_difference_of_interquartile_means_draws_common_seeds_together():
+    generator = np.random.default_rng(1)
+    shared = generator.normal(0, 10, 8)
+    a, b = shared + 1 + generator.normal(0, 0.1, 8), shared
+    expected = stats.bootstrap(
+        (a, b),
+        lambda x, y, axis: stats.trim_mean(x, 0.25, axis=axis) - stats.trim_mean(y, 0.25, axis=axis),
+        paired=True,
+        method="percentile",
+        rng=0,
+    ).confidence_interval
+    found = difference(dict(enumerate(a)), dict(enumerate(b)), "iqm")
+    assert found.interval == pytest.approx((expected.low, expected.high))
+    assert found.told_apart
+    assert difference(dict(enumerate(a[:4])), dict(enumerate(b[:4])), "iqm").interval is None

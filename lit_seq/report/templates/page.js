@@ -3,18 +3,19 @@
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const state = {};
+  const units = { seconds: "Training time (s)", tokens: "Tokens" };
 
   const theme = (print) => dark.matches && !print
     ? { ink: "#e6e9ed", line: "#343a42", page: "#16181d" }
     : { ink: "#1b1f24", line: "#dfe3e8", page: "#ffffff" };
 
   function layout(name, box, print) {
-    const { layout: own, rows } = figures[name];
+    const { layout: own, rows, tall } = figures[name];
     const { ink, line, page } = theme(print);
     const width = print ? 660 : box.clientWidth;
     const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, ticks: "", exponentformat: "power" };
     const entries = own.showlegend ? rows : 0;
-    const height = name === "intervals" ? 110 + (rows > 10 ? 28 : 44) * rows : (width < 480 ? 320 : 400) + 22 * Math.ceil(entries / (width < 480 ? 1.5 : 3));
+    const height = tall ? 110 + (rows > 10 ? 28 : 44) * rows : (width < 480 ? 320 : 400) + 22 * Math.ceil(entries / (width < 480 ? 1.5 : 3));
     const merged = {
       ...own, width, height,
       font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", size: 13, color: ink },
@@ -26,6 +27,8 @@
       xaxis: { ...axis, ...own.xaxis },
       yaxis: { ...axis, ...own.yaxis },
     };
+    // A label's ground hides what runs below it: it is the page's.
+    if (own.annotations) merged.annotations = own.annotations.map((one) => one.bgcolor ? { ...one, bgcolor: page } : one);
     const chosen = state[name];
     if (chosen.log !== undefined) {
       merged.yaxis.type = chosen.log ? "log" : "linear";
@@ -34,15 +37,17 @@
         merged.yaxis.range = chosen.log ? [Math.log10(Math.max(low, high / 1e4)), Math.log10(high)] : [10 ** low, 10 ** high];
       }
     }
-    if (chosen.seconds) merged.xaxis = { ...merged.xaxis, title: { text: "Training time (s)" } };
+    if (chosen.x !== "step") merged.xaxis = { ...merged.xaxis, title: { text: units[chosen.x] } };
     return merged;
   }
 
   function draw(name, print = false) {
     const box = document.getElementById(name);
     if (!box) return;
-    const { data, seconds } = figures[name];
-    const traces = state[name].seconds ? data.map((trace, i) => ({ ...trace, x: seconds[i] })) : data;
+    const { data, paces } = figures[name];
+    const pace = paces[state[name].x];
+    const times = (x, by) => x.map((step, i) => step * (Array.isArray(by) ? by[i] : by));
+    const traces = pace ? data.map((trace, i) => ({ ...trace, x: times(trace.x, pace[i]) })) : data;
     Plotly.react(box, traces, layout(name, box, print), {
       displayModeBar: false,
     });
@@ -50,7 +55,7 @@
 
   const drawAll = (print) => Object.keys(figures).forEach((name) => draw(name, print));
 
-  for (const name of Object.keys(figures)) state[name] = {};
+  for (const name of Object.keys(figures)) state[name] = { x: figures[name].x };
   for (const button of document.querySelectorAll(".choices button")) {
     const name = button.parentElement.dataset.for, choice = button.dataset.choice;
     if (choice === "save") {
@@ -59,9 +64,14 @@
     }
     const press = (on) => button.setAttribute("aria-pressed", String(on));
     if (choice === "log") press(figures[name].layout.yaxis.type === "log");
+    if (choice === "x") press(figures[name].x === button.dataset.unit);
     button.addEventListener("click", () => {
-      state[name][choice] = button.getAttribute("aria-pressed") !== "true";
-      press(state[name][choice]);
+      const on = button.getAttribute("aria-pressed") !== "true";
+      if (choice === "x") {
+        state[name].x = on ? button.dataset.unit : "step";
+        for (const other of button.parentElement.querySelectorAll("[data-unit]")) other.setAttribute("aria-pressed", "false");
+      } else state[name][choice] = on;
+      press(on);
       draw(name);
     });
   }

@@ -1,17 +1,14 @@
-"""Plotly figures as plain dictionaries; the page's script adds colours of the theme and draws them."""
+"""Learning curves."""
 
-import html
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lit_seq.report.curves import Curve, Line, Panel
+from lit_seq.report.figures.figure import Figure, label, rounded, transparent
+from lit_seq.report.plan import Axis
 from lit_seq.report.style import COLOURS, Style
-from lit_seq.report.table import Row
 from lit_seq.report.wording import metric_name, number
 
-MOST_INTERVALS = 24
 _ENDS = {
     "diverged": ("x", "diverged here"),
     "failed": ("x-thin", "failed here"),
@@ -21,32 +18,14 @@ _ENDS = {
 }
 
 
-@dataclass
-class Figure:
-    """One chart.
-
-    Attributes:
-        data: plotly traces.
-        layout: plotly layout.
-        seconds: x of each trace in training time, where all trials logged it.
-        rows: number of legend entries, or of lines of a chart of intervals: what its height depends on.
-    """
-
-    data: list[dict[str, Any]]
-    layout: dict[str, Any]
-    seconds: list[list[float]] | None = None
-    rows: int = 0
+Paced = tuple[dict[str, Any], dict[str, Any]]
+"""A trace, and its pace: for each further unit of the x axis, what a step amounts to."""
 
 
-def label(text: str, longest: int = 60) -> str:
-    """Make text safe as a plotly label: plotly reads some HTML in labels, such as links."""
-    return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
-
-
-def learning_curves(panel: Panel, styles: dict[str, Style]) -> Figure:
+def learning_curves(panel: Panel, styles: dict[str, Style], x: Axis = "step") -> Figure:
     """Draw a panel: bands and single trials faint, means on top, the crowd grey behind them."""
     order = sorted(panel.curves, key=lambda curve: not styles[curve.label].plain)
-    traces: list[tuple[dict[str, Any], list[float] | None]] = []
+    traces: list[Paced] = []
     for curve in order:
         traces += _back(curve, styles[curve.label], singly=len(order) <= len(COLOURS))
     for curve in order:
@@ -54,7 +33,7 @@ def learning_curves(panel: Panel, styles: dict[str, Style]) -> Figure:
     axis = _y_axis(panel)
     ends = _ends(panel, styles, axis)
     traces += ends
-    seconds = [x for _, x in traces if x is not None]
+    units = [unit for unit in ("seconds", "tokens") if all(unit in pace for _, pace in traces)]
     own = [curve for curve in panel.curves if not styles[curve.label].plain]
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "Optimiser steps"}, "rangemode": "tozero"},
@@ -62,30 +41,29 @@ def learning_curves(panel: Panel, styles: dict[str, Style]) -> Figure:
         "hovermode": "closest",
         "showlegend": len(panel.curves) > 1 or bool(ends),
     }
-    return Figure(
-        [trace for trace, _ in traces], layout, seconds if len(seconds) == len(traces) else None, len(own)
-    )
+    paces = {unit: [pace[unit] for _, pace in traces] for unit in units}
+    return Figure([trace for trace, _ in traces], layout, paces, x if x in units else "step", len(own))
 
 
-def _back(curve: Curve, style: Style, singly: bool) -> list[tuple[dict[str, Any], list[float] | None]]:
+def _back(curve: Curve, style: Style, singly: bool) -> list[Paced]:
     """Draw the band, and faintly each trial, or only those that are in no mean."""
-    traces: list[tuple[dict[str, Any], list[float] | None]] = []
+    traces: list[Paced] = []
     if style.plain:
         return traces
     if curve.low is not None and curve.high is not None:
         band = {
             "type": "scatter",
-            "x": _rounded(curve.steps + curve.steps[::-1], 9),
-            "y": _rounded(curve.high + curve.low[::-1]),
+            "x": rounded(curve.steps + curve.steps[::-1], 9),
+            "y": rounded(curve.high + curve.low[::-1]),
             "fill": "toself",
-            "fillcolor": _transparent(style.colour),
+            "fillcolor": transparent(style.colour),
             "line": {"width": 0},
             "mode": "lines",
             "hoverinfo": "skip",
             "showlegend": False,
             "legendgroup": _group(curve),
         }
-        traces.append((band, curve.seconds and curve.seconds + curve.seconds[::-1]))
+        traces.append((band, curve.pace))
     for line in curve.lines if curve.n != 1 or len(curve.lines) > 1 else []:
         unfinished = line.state != "finished"
         if not singly and not unfinished:
@@ -97,21 +75,19 @@ def _back(curve: Curve, style: Style, singly: bool) -> list[tuple[dict[str, Any]
             "opacity": 0.45 if curve.n else 0.8,
             "showlegend": False,
         }
-        traces.append((trace, line.seconds))
+        traces.append((trace, line.pace))
     return traces
 
 
-def _front(curve: Curve, style: Style) -> list[tuple[dict[str, Any], list[float] | None]]:
+def _front(curve: Curve, style: Style) -> list[Paced]:
     """Draw the mean; for a configuration of the crowd without one, its first trial."""
-    steps, values, seconds = curve.steps, curve.mean, curve.seconds
+    steps, values = curve.steps, curve.mean
     if not steps:
         if not style.plain:
             # Its trials are drawn already: this entry of the legend stands for them.
             steps, values = [curve.lines[0].steps[0]], [curve.lines[0].values[0]]
-            seconds = curve.lines[0].seconds and curve.lines[0].seconds[:1]
         else:
-            first = curve.lines[0]
-            steps, values, seconds = first.steps, first.values, first.seconds
+            steps, values = curve.lines[0].steps, curve.lines[0].values
     trace = _line(curve, style, steps, values)
     unfinished = "" if curve.n else " (unfinished)"
     if style.plain:
@@ -126,23 +102,21 @@ def _front(curve: Curve, style: Style) -> list[tuple[dict[str, Any], list[float]
         }
         if sparse:
             trace["marker"] = {"symbol": style.marker, "size": 7, "color": style.colour}
-    return [(trace, seconds)]
+    return [(trace, curve.pace)]
 
 
 def _line(curve: Curve, style: Style, steps: list[float], values: list[float]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": _rounded(steps, 9),
-        "y": _rounded(values),
+        "x": rounded(steps, 9),
+        "y": rounded(values),
         "legendgroup": _group(curve),
-        "hovertemplate": "step %{x:,.0f}: %{y:.4g}",
+        "hovertemplate": "%{x:,.0f}: %{y:.4g}",
     }
 
 
-def _ends(
-    panel: Panel, styles: dict[str, Style], axis: dict[str, Any]
-) -> list[tuple[dict[str, Any], list[float] | None]]:
+def _ends(panel: Panel, styles: dict[str, Style], axis: dict[str, Any]) -> list[Paced]:
     """Mark where trials that did not finish ended, a legend entry a state; at the edge if off the chart."""
     low, high = axis.get("range", (-math.inf, math.inf))
     # Plotly drops a mark outside the axis, be it by the rounding of its value.
@@ -155,14 +129,14 @@ def _ends(
         for line in curve.lines:
             if line.state != "finished":
                 ends.setdefault(line.state, []).append((curve, line))
-    traces: list[tuple[dict[str, Any], list[float] | None]] = []
+    traces: list[Paced] = []
     for state, found in ends.items():
         trace = {
             "type": "scatter",
             "mode": "markers",
             "name": _ENDS[state][1],
-            "x": _rounded([line.steps[-1] for _, line in found], 9),
-            "y": _rounded([min(max(line.values[-1], low), high) for _, line in found]),
+            "x": rounded([line.steps[-1] for _, line in found], 9),
+            "y": rounded([min(max(line.values[-1], low), high) for _, line in found]),
             "text": [label(f"{c.label} ({line.trial}): {number(line.values[-1])}", 90) for c, line in found],
             "marker": {
                 "symbol": _ENDS[state][0],
@@ -170,11 +144,11 @@ def _ends(
                 "color": [styles[curve.label].colour for curve, _ in found],
                 "line": {"width": 1.5, "color": [styles[curve.label].colour for curve, _ in found]},
             },
-            "hovertemplate": "step %{x:,.0f}, %{text}",
+            "hovertemplate": "%{x:,.0f}, %{text}",
             "cliponaxis": False,
         }
-        seconds = [line.seconds[-1] for _, line in found if line.seconds]
-        traces.append((trace, seconds if len(seconds) == len(found) else None))
+        units = [unit for unit in ("seconds", "tokens") if all(unit in line.pace for _, line in found)]
+        traces.append((trace, {unit: [line.pace[unit] for _, line in found] for unit in units}))
     return traces
 
 
@@ -195,65 +169,5 @@ def _y_axis(panel: Panel) -> dict[str, Any]:
     return axis
 
 
-def intervals(rows: Sequence[Row], metric: str, styles: dict[str, Style]) -> Figure | None:
-    """Draw mean and interval of each configuration, best on top, its trials beside."""
-    shown = [row for row in rows if row.mean is not None][:MOST_INTERVALS]
-    if len(shown) < 2:
-        return None
-    data = []
-    for position, row in enumerate(shown):
-        style = styles[row.label]
-        half = (row.interval.high - row.interval.low) / 2 if row.interval else None
-        hover = f"mean {number(row.mean)}"
-        if row.interval:
-            hover += f", 95 % interval {number(row.interval.low)} to {number(row.interval.high)}"
-        centre: dict[str, Any] = {
-            "type": "scatter",
-            "mode": "markers",
-            "name": label(row.label),
-            "x": [row.mean],
-            "y": [position],
-            "marker": {"symbol": style.marker, "size": 11, "color": style.colour},
-            "hovertemplate": f"{hover}<extra></extra>",
-        }
-        if half is not None:
-            centre["error_x"] = {"array": [half], "color": style.colour, "thickness": 2, "width": 5}
-        trials = {
-            "type": "scatter",
-            "mode": "markers",
-            "name": label(row.label),
-            "x": row.scores,
-            "y": [position + 0.28] * len(row.scores),
-            "text": ["unknown" if seed is None else str(seed) for seed in row.seeds],
-            "marker": {"symbol": "line-ns", "size": 9, "line": {"width": 1.5, "color": style.colour}},
-            "hovertemplate": "seed %{text}: %{x:.5g}<extra></extra>",
-        }
-        data += [trials, centre] if len(row.scores) > 1 else [centre]
-    layout = {
-        "xaxis": {"title": {"text": label(metric_name(metric))}, "zeroline": False},
-        "yaxis": {
-            "tickvals": list(range(len(shown))),
-            "ticktext": [label(row.label, 32) for row in shown],
-            "range": [len(shown) - 0.4, -0.6],
-            "showgrid": False,
-            "zeroline": False,
-        },
-        "hovermode": "closest",
-        "showlegend": False,
-    }
-    return Figure(data, layout, rows=len(shown))
-
-
 def _group(curve: Curve) -> str:
     return label(curve.label, 200)
-
-
-def _rounded(values: Sequence[float], digits: int = 5) -> list[float]:
-    """Keep the digits that can be seen: half the size of the file."""
-    short = (float(f"{value:.{digits}g}") for value in values)
-    return [int(value) if value.is_integer() and abs(value) < 1e9 else value for value in short]
-
-
-def _transparent(colour: str) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.16)"

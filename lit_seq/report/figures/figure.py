@@ -1,0 +1,45 @@
+"""What every chart is made of."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Figure:
+    """One chart.
+
+    Attributes:
+        data: plotly traces.
+        layout: plotly layout.
+        paces: for each further unit of the x axis, what x of each trace is multiplied with: a number, or one
+            for each point.
+        x: unit that the axis starts with: "step" or one of `paces`.
+        rows: number of legend entries, or of lines of a chart of intervals: what its height depends on.
+        tall: whether each of `rows` needs a line of its own.
+    """
+
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+    paces: dict[str, list[float | list[float]]] = field(default_factory=dict)
+    x: str = "step"
+    rows: int = 0
+    tall: bool = False
+
+
+def label(text: str, longest: int = 60) -> str:
+    """Make text safe as a plotly label: plotly reads some HTML in labels, such as links."""
+    return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
+
+
+def rounded(values: Sequence[float], digits: int = 5) -> list[float]:
+    """Keep the digits that can be seen: half the size of the file."""
+    short = (float(f"{value:.{digits}g}") for value in values)
+    return [int(value) if value.is_integer() and abs(value) < 1e9 else value for value in short]
+
+
+def transparent(colour: str) -> str:
+    """Return the colour as a band has it."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.16)"
