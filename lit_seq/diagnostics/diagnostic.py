@@ -67,18 +67,19 @@ class Diagnostic(L.Callback, ABC):
             UserError: the diagnostic is not for this model.
         """
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
-        """Look where it is time.
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Refuse a model whose insides are not known.
 
         Raises:
-            UserError: the model is no topology.
+            UserError: it is no topology.
         """
-        if self.is_due(trainer):
-            if not isinstance(pl_module, Topology):
-                raise UserError(
-                    f"{self._name} is for the topologies of lit-seq; the model is a "
-                    f"{type(pl_module).__name__}."
-                )
+        if not isinstance(pl_module, Topology):
+            kind = type(pl_module).__name__
+            raise UserError(f"{self._name} is for the topologies of lit-seq; the model is a {kind}.")
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Look where it is time."""
+        if self.is_due(trainer) and isinstance(pl_module, Topology):
             data: Any = getattr(trainer, "datamodule", None)
             self.write(trainer, pl_module, [] if data is None else data.val_dataloader())
 

@@ -46,7 +46,7 @@ class PackProgress(L.Callback):
             own: Any = TrialTrainer(trainer, trial)
             self._trainers[trial] = own
             trial.recording.record.on_train_start(own, trial.model)
-            for callback in trial.early_stopping:
+            for callback in (*trial.early_stopping, *trial.diagnostics):
                 callback.setup(own, trial.model, "fit")
             if own.should_stop:
                 stopped[trial] = trial.recording.record.end(own)

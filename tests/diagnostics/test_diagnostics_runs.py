@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -10,7 +9,6 @@ import pandas as pd
 import pytest
 
 from lit_seq.cli import main
-from lit_seq.diagnostics import Spectra
 from lit_seq.errors import UserError
 from lit_seq.packing.run import run_pack
 
@@ -173,10 +171,21 @@ def test_a_loss_that_is_no_number_is_no_failure(tmp_path):
     assert status["state"] == "diverged"
 
 
-def test_a_module_of_the_users_own_has_no_insides_that_are_known():
-    model, trainer = L.LightningModule(), SimpleNamespace(global_step=1, estimated_stepping_batches=4)
-    with pytest.raises(UserError, match="for the topologies of lit-seq; the model is a LightningModule"):
-        Spectra().on_train_batch_end(trainer, model)
+@pytest.mark.parametrize("trials", [1, 2])
+def test_a_module_of_the_users_own_has_no_insides_that_are_known(tmp_path, monkeypatch, capsys, trials):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "packing"))
+    arguments = [
+        *("fit", "--model=packing_user_module.Counter", "--data=packing_user_module.Bits"),
+        *("--trainer.max_steps=2", "--wandb.mode=disabled", "--trainer.callbacks+=Spectra"),
+        *("--trainer.enable_progress_bar=false", f"--runs_dir={tmp_path}"),
+    ]
+    refused = "Spectra is for the topologies of lit-seq; the model is a Counter"
+    if trials == 1:
+        assert main([*arguments, "--name=0"]) == 2
+        assert refused in capsys.readouterr().err
+    else:
+        with pytest.raises(UserError, match=refused):
+            run_pack([[*arguments, f"--name={index}"] for index in range(trials)])
 
 
 def test_options_may_differ_within_a_pack(tmp_path, capsys):
