@@ -117,7 +117,7 @@ def gates(scan: Scan) -> dict[str, Tensor]:
 
 def saturated(shares: Tensor) -> tuple[Tensor, Tensor]:
     """Return how often each unit is low and high, (hidden,), of its values (steps, hidden)."""
-    return (shares < LOW).to(shares.dtype).mean(0), (shares > HIGH).to(shares.dtype).mean(0)
+    return (shares < LOW).double().mean(0), (shares > HIGH).double().mean(0)
 
 
 class _Listening(TorchFunctionMode):

@@ -63,6 +63,8 @@ def recurrent_blocks(cell: Cell) -> Tensor:
     """Return the square blocks of a cell's recurrent matrix, (blocks, hidden, hidden)."""
     weight: Tensor = cell.weight_recurrent.detach()  # type: ignore[operator]
     size = cell.hidden_size
+    # There are no decompositions in half precision.
+    weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
     tiles = weight.unflatten(0, (-1, size)).unflatten(-1, (-1, size))
     return tiles.transpose(1, 2).flatten(0, 1)
 

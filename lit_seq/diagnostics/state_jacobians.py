@@ -77,18 +77,20 @@ class StateJacobians(Diagnostic):
 def products(scan: Scan) -> tuple[Tensor, Tensor]:
     """Return log ‖∂h_T/∂h_t‖₂ against T - t, (time,), and the Lyapunov exponents, (features,)."""
     time, batch, features = scan.errors.shape
-    eye = torch.eye(features, dtype=scan.errors.dtype, device=scan.errors.device)
-    q = r = eye.repeat(batch, 1, 1)
-    log_scale, exponents = scan.errors.new_zeros(batch), scan.errors.new_zeros(batch, features)
+    # There are no decompositions in half precision.
+    dtype = torch.promote_types(scan.errors.dtype, torch.float32)
+    q = r = torch.eye(features, dtype=dtype, device=scan.errors.device).repeat(batch, 1, 1)
+    log_scale, exponents = q.new_zeros(batch), q.new_zeros(batch, features)
     norms = []
     for t in reversed(range(time)):
         pull = scan.pull(slice(t, t + 1))
         # Each column of Q is pulled back: (features, time, batch, features).
-        pulled = vmap(lambda error, pull=pull: pull(error)[1])(q.permute(2, 0, 1).unsqueeze(1))
-        q_before, r_step = torch.linalg.qr(pulled.squeeze(1).permute(1, 2, 0))
+        columns = q.permute(2, 0, 1).unsqueeze(1).to(scan.errors.dtype)
+        pulled = vmap(lambda error, pull=pull: pull(error)[1])(columns)
+        q_before, r_step = torch.linalg.qr(pulled.squeeze(1).permute(1, 2, 0).to(dtype))
         r_before = r_step @ r
         # The product's size is kept beside it, where it cannot overflow.
-        size = r_before.abs().amax((1, 2)).clamp(min=torch.finfo(r.dtype).tiny)
+        size = r_before.abs().amax((1, 2)).clamp(min=torch.finfo(dtype).tiny)
         stretched = r_step.diagonal(dim1=-2, dim2=-1).abs().log()
         valid = scan.valid[t]
         q, r = (

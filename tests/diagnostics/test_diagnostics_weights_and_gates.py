@@ -9,7 +9,7 @@ import torch
 from lit_seq.cells import GRU, LSTM, Elman, LayerNormLSTM, Leaky, MinGRU, Skip
 from lit_seq.cores import Stack
 from lit_seq.data import Batch, Task
-from lit_seq.diagnostics import GateSaturation, Spectra
+from lit_seq.diagnostics import GateSaturation, GradientFlow, Spectra, StateJacobians
 from lit_seq.errors import UserError
 from lit_seq.topologies import ManyToOne
 
@@ -127,6 +127,17 @@ def test_a_forget_gate_follows_its_bias():
     assert arrays[f"{NAME}/f/high"].tolist() == [1, 0, 0, 0]
     assert arrays[f"{NAME}/f/low"].tolist() == [0, 1, 0, 0]
     assert not arrays[f"{NAME}/i/low"].any()
+
+
+@pytest.mark.parametrize("look", [GradientFlow, StateJacobians, Spectra, GateSaturation])
+def test_half_precision_is_enough(look):
+    batch = batch_of()
+    whole = look().find(build(LSTM).float(), [Batch(batch.inputs.float(), batch.targets.float())])
+    half = look().find(build(LSTM).bfloat16(), [Batch(batch.inputs.bfloat16(), batch.targets.bfloat16())])
+    for name, array in half.arrays.items():
+        assert array.dtype != torch.bfloat16
+        if "eigenvalues" not in name:
+            torch.testing.assert_close(array, whole.arrays[name].to(array.dtype), rtol=0.3, atol=0.3)
 
 
 def test_what_has_no_gate_is_refused():
