@@ -23,7 +23,8 @@ class GradientFlow(Diagnostic):
 
     (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, eqs. 3–5), where ∂⁺ holds the state before constant and
     C_ℓ takes all pairs at the distance ℓ. Those of few steps are the short-term contributions, the others the
-    long-term ones. See `lit_seq.diagnostics.scans.Scan` for what h is.
+    long-term ones. Distances are those of a cell's own recurrence: what E depends on by way of other cells is
+    ∂⁺E/∂h_t. See `lit_seq.diagnostics.scans.Scan` for what h is.
 
     Arrays, for each cell that is scanned once, by its name:
 

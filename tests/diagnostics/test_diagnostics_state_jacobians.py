@@ -9,8 +9,8 @@ import torch
 
 from lit_seq.cells import GRU, LSTM, Clockwork, Elman, FeedForward, OrthogonalElman, Skip
 from lit_seq.cores import Stack
-from lit_seq.data import Batch, Task
-from lit_seq.diagnostics import StateJacobians
+from lit_seq.data import AddingProblem, Batch, Task
+from lit_seq.diagnostics import GradientFlow, StateJacobians
 from lit_seq.errors import UserError
 from lit_seq.topologies import ManyToOne
 
@@ -121,6 +121,29 @@ def test_a_state_that_is_forgotten_has_no_exponent():
     norms, exponents = found(build(FeedForward), batch_of(5))
     assert np.isneginf(norms).all()
     assert np.isneginf(exponents).all()
+
+
+@pytest.mark.parametrize(
+    ("cell", "least", "most"),
+    [
+        (partial(Elman, recurrent_init="normal", recurrent_std=0.05), -math.inf, -20),
+        (partial(Elman, recurrent_init="normal", recurrent_std=0.3), 1, 10),
+        (partial(Elman, activation="relu", recurrent_init="identity"), -1, 1),
+        (partial(LSTM, chrono=100.0), -2, 1),
+    ],
+    ids=["vanishing", "exploding", "identity", "chrono"],
+)
+def test_the_picture_of_the_lectures(cell, least, most):
+    """Over 100 steps of the adding problem, initial weights decide on the order of magnitude."""
+    data = AddingProblem(length=100, batch_size=4)
+    torch.manual_seed(0)
+    model = ManyToOne(data.task, partial(Stack, cell=cell, hidden_size=32)).eval()
+    batch = next(iter(data.train_dataloader()))
+    batch = batch._replace(inputs=batch.inputs.double(), targets=batch.targets.double())
+    ratio = GradientFlow(sequences=4).find(model, [batch]).numbers["gradient_ratio"]
+    norm = StateJacobians(sequences=1).find(model, [batch]).arrays[f"{NAME}/log_norm"][-1] / math.log(10)
+    for magnitude in (math.log10(ratio), float(norm)):
+        assert least < magnitude < most
 
 
 def test_senseless_options_are_refused():
