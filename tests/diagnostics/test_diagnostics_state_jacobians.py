@@ -127,7 +127,7 @@ def test_a_state_that_is_forgotten_has_no_exponent():
     ("cell", "least", "most"),
     [
         (partial(Elman, recurrent_init="normal", recurrent_std=0.05), -math.inf, -20),
-        (partial(Elman, recurrent_init="normal", recurrent_std=0.3), 1, 10),
+        (partial(Elman, recurrent_init="normal", recurrent_std=0.5), 2, 20),
         (partial(Elman, activation="relu", recurrent_init="identity"), -1, 1),
         (partial(LSTM, chrono=100.0), -2, 1),
     ],
