@@ -17,6 +17,8 @@ from lit_seq.report.statistics import FEWEST, LEVEL, resampled_counts
 from lit_seq.report.table import Row
 
 POINTS = 60
+MOST = 12
+"""Profiles that can be told apart."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ def profiles(
     counted: set[int],
     goal: Goal,
 ) -> list[Profile]:
-    """Return the profiles of the configurations that every task has a counted trial of, best first.
+    """Return the profiles of the best configurations that every task has a counted trial of, best first.
 
     Args:
         entries: configurations with their rows, of one task after the other.
@@ -71,9 +73,10 @@ def profiles(
             ]
             scaled = (np.array(values) - low) / width if len(tasks) > 1 else np.array(values)
             found.setdefault(row.label, []).append(scaled)
-    shared = {label: of_tasks for label, of_tasks in found.items() if len(of_tasks) == len(tasks)}
-    if not shared:
+    labels = [label for label, of_tasks in found.items() if len(of_tasks) == len(tasks)][:MOST]
+    if not labels:
         return []
+    shared = {label: found[label] for label in labels}
     everything = np.concatenate([one for of_tasks in shared.values() for one in of_tasks])
     finite = np.unique(everything[np.isfinite(everything)])
     levels = finite if len(finite) <= POINTS else np.linspace(finite[0], finite[-1], POINTS)

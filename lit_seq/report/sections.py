@@ -233,10 +233,11 @@ def _importance(document: Document) -> Section:
 
 
 def _importance_caption(one: Importance) -> str:
+    drawn = f", drawn from {one.complete:,}" if one.trials < one.complete else ""
     text = (
-        f"Functional analysis of variance (Hutter et al. 2014) of a random forest over {one.trials:,} "
-        "complete trials: the share that each setting explains alone. What is missing to 100 % is between "
-        "settings, or chance, seeds included."
+        "Functional analysis of variance (Hutter et al. 2014) of a random forest over "
+        f"{one.trials:,} complete trials{drawn}: the share that each setting explains alone. What is missing "
+        "to 100 % is between settings, or chance, seeds included."
     )
     if one.survivors:
         text += (

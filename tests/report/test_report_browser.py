@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 import pytest
 from fake_sweep import quickstart, simple_sweep
 from test_report_formats import Page, hostile_sweep
+from test_report_settings import sweep as two_settings
 
 from lit_seq.report import write_report
 
@@ -68,6 +69,16 @@ def diverged(tmp_path_factory):
         state=lambda cell, seed: ("diverged", "nan") if seed == 3 else ("finished", None),
     )
     return Visit(write_report(sweep), folder / "visit")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """Two settings, a threshold, diverged trials: every chart that there is."""
+    folder = tmp_path_factory.mktemp("full")
+    fate = lambda clip, rate, seed: "diverged" if clip is None and rate == 0.1 else "finished"  # noqa: E731
+    sweep = two_settings(folder / "s", fate, seeds=5)
+    (folder / "r.yaml").write_text(f"runs: ['{sweep}']\nthreshold: 1.1\ncompare_by: [clip]\n")
+    return Visit(write_report(folder / "r.yaml"), folder / "visit", "--window-size=390,844")
 
 
 READER = """
@@ -143,6 +154,24 @@ def test_intervals_are_drawn(visit):
     chart = visit.chart("intervals-0")
     assert len(re.findall(r'class="xerror"', chart)) == 3
     assert len(re.findall(r'<path class="point"', chart)) == 3 * (1 + 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn", "times"),
+    [
+        ("intervals-0", r'class="xerror"', 3),
+        # A line each, and the shorter ones of the legend.
+        ("updates-0", r'<path class="js-line"', 3 * 2),
+        ("heat_map-0", r'class="annotation-text"', 9),
+        # Eight shades of trials that count, and those that diverged.
+        ("coordinates-0", r'<path class="js-line"', 9),
+        ("importance-0", r'<g class="point">', 2),
+        ("profile-0", r'class="js-fill"', 3),
+    ],
+)
+def test_every_chart_is_drawn(full, name, drawn, times):
+    assert full.console == []
+    assert len(re.findall(drawn, full.chart(name))) >= times
 
 
 def test_mark_of_a_diverged_trial_is_drawn_at_the_edge_of_the_chart(diverged):

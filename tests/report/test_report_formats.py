@@ -7,6 +7,7 @@ import time
 from html.parser import HTMLParser
 
 import pytest
+import yaml
 from fake_sweep import learning_rows, play_samples, quickstart, simple_sweep, write_sweep, write_trial
 from plotly import graph_objects
 from scipy import stats
@@ -17,7 +18,7 @@ from lit_seq.report import write_report
 from lit_seq.report.captions import comparison, curves, progress
 from lit_seq.report.document import build
 from lit_seq.report.figures import intervals, learning_curves
-from lit_seq.report.plan import Plan
+from lit_seq.report.plan import SECTIONS, Plan
 from lit_seq.report.style import styles
 from lit_seq.report.wording import alike, duration, number
 from lit_seq.samples import (
@@ -225,6 +226,69 @@ def test_markdown_tables_hold_together(tmp_path):
     for block in outside.split("\n\n"):
         if block.startswith("|"):
             assert len({re.sub(r"\\\|", "", line).count("|") for line in block.splitlines()}) == 1
+
+
+def one_of(state):
+    return lambda folder: simple_sweep(folder, {"A": {1: 1.0}, "B": {1: 2.0}}, state=lambda *_: (state, None))
+
+
+def nothing_logged(folder):
+    write_sweep(folder, {"model.core.cell": ["A"], "seed_everything": [1, 2]})
+    write_trial(folder / "trials" / "0", {"model.core.cell": "A"}, [], state="queued")
+    (folder / "trials" / "0" / "config.yaml").unlink()
+    return folder
+
+
+def nothing_but_nan(folder):
+    write_sweep(folder, {"lr": [1, 2]}, ("val/loss", "minimize"))
+    for rate in (1, 2):
+        rows = [{"step": 1, "epoch": 0, "val/loss": math.nan}]
+        write_trial(folder / "trials" / str(rate), {"lr": rate}, rows)
+    return folder
+
+
+def half_done(folder):
+    """Two sweeps of different tasks; of one, a trial has not begun and another lacks the metric."""
+    for task in ("Adding", "Copying"):
+        own = simple_sweep(folder / task, {"A": {1: 1.0, 2: 1.1}, "B": {1: 2.0, 2: 2.2}})
+        for trial in (own / "trials").iterdir():
+            config = (trial / "config.yaml").read_text()
+            (trial / "config.yaml").write_text(f"{config}data:\n  class_path: lit_seq.data.{task}\n")
+    (own / "trials" / "0003" / "config.yaml").unlink()
+    (own / "trials" / "0003" / "status.json").write_text('{"state": "queued", "overrides": {"x": 1}}')
+    (own / "trials" / "0002" / "metrics.csv").write_text("step,epoch,train/loss\n1,0,1\n")
+    return folder
+
+
+@pytest.mark.parametrize("sections", [None, list(SECTIONS)])
+@pytest.mark.parametrize(
+    "sweep",
+    [one_of("running"), one_of("diverged"), one_of("stopped"), nothing_logged, nothing_but_nan, half_done],
+)
+def test_report_over_what_is_not_what_it_should_be(tmp_path, sweep, sections):
+    folder = sweep(tmp_path / "s")
+    file = tmp_path / "r.yaml"
+    content = {"runs": [str(folder)], "threshold": 0.5} | ({"sections": sections} if sections else {})
+    file.write_text(yaml.safe_dump(content))
+    page = Page(write_report(file, tmp_path / "r.html").read_text())
+    shown = [a["id"] for tag, a in page.tags if tag == "section"]
+    # What was asked for is there, be it to say why there is nothing; what models say needs samples.
+    assert sections is None or shown == [name for name in sections if name != "samples"]
+    assert write_report(file, tmp_path / "r.md", "md").read_text().startswith("# ")
+    json.loads(write_report(file, tmp_path / "r.json", "json").read_text())
+
+
+def test_half_of_two_tasks_says_what_is_missing(tmp_path):
+    document = build(Plan(runs=[str(half_done(tmp_path / "s"))]))
+    assert document.tasks == ["Adding", "Copying"]
+    assert [(row.task, row.label, row.counted, row.trials) for row in document.rows] == [
+        ("Adding", "A", 2, 2),
+        ("Adding", "B", 2, 2),
+        ("Copying", "A", 2, 2),
+        ("Copying", "B", 0, 1),
+    ]
+    assert progress(document) == "7 of 8 trials finished; 1 queued."
+    assert [trial.label for trial in document.trials][-1] == "unknown"
 
 
 def test_command_writes_beside_the_runs_and_says_where(tmp_path, capsys):

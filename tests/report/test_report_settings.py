@@ -125,12 +125,12 @@ def test_importance_finds_the_setting_that_decides(tmp_path):
 def test_survivors_of_early_stopping_are_left_out_of_importance(tmp_path):
     stopped = lambda clip, rate, seed: "stopped" if rate == 0.1 else "finished"  # noqa: E731
     [found] = report(sweep(tmp_path / "s", stopped, seeds=4)).importance
-    assert (found.trials, found.survivors, found.incomplete, found.shares) == (0, 24, 12, {})
+    assert (found.complete, found.survivors, found.incomplete, found.shares) == (0, 24, 12, {})
 
 
 def test_few_trials_have_no_importance(tmp_path):
     [found] = report(sweep(tmp_path / "s", seeds=1)).importance
-    assert (found.trials, found.shares) == (9, {})
+    assert (found.complete, found.shares) == (9, {})
 
 
 def test_setting_held_fixed_leaves_the_others_out_and_says_so(tmp_path):
