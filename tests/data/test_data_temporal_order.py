@@ -15,7 +15,7 @@ def test_the_class_is_the_order_of_x_and_y(length, relevant):
     data = TemporalOrder(length=length, relevant=relevant)
     batch = data.generate(200, generator(length))
     assert batch.inputs.shape[1] == length + length // 10
-    for tokens, target, steps in zip(*(part.tolist() for part in batch), strict=True):
+    for tokens, target, steps in zip(*(part.tolist() for part in batch[:3]), strict=True):
         assert length <= steps <= 1.1 * length
         assert not any(tokens[steps:])
         text = "".join("EBabcdXY"[token] for token in tokens[:steps])
