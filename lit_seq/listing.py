@@ -16,6 +16,7 @@ CLASSES = {
     "tree-cells": ("lit_seq.cells.tree", "TreeCell"),
     "searches": ("lit_seq.topologies.decoding", "Search"),
     "data": ("lit_seq.data", "SequenceData"),
+    "diagnostics": ("lit_seq.diagnostics", "Diagnostic"),
 }
 """Package and base class of what is named by class."""
 
@@ -26,6 +27,7 @@ KINDS = {
     "tree-cells": "--model Recursive --model.cell NAME",
     "searches": "--model EncoderDecoder --model.decoding NAME",
     "data": "--data NAME",
+    "diagnostics": "--trainer.callbacks+=NAME",
     "sweeps": "lit-seq sweep NAME",
     "operators": "what scans a cell here: float32, hidden 128, batch 64",
 }
