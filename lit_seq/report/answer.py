@@ -12,14 +12,14 @@ def answer(rows: Sequence[Row], what: str, goal: Goal) -> str:
     """Say which configuration is best, by how much, and whether that can be told from chance.
 
     Args:
-        rows: the table, best mean first, of one task or of several one after the other.
+        rows: the table, best mean first; of several tasks one after the other, each gets a line.
         what: what the trials are judged by, in words.
         goal: which way is better.
     """
     names = list(dict.fromkeys(row.task for row in rows))
     if len(names) > 1:
         told = [f"{name}: {answer([row for row in rows if row.task == name], what, goal)}" for name in names]
-        return " ".join(told)
+        return "\n".join(told)
     ranked = [row for row in rows if row.mean is not None]
     if not ranked:
         best = rows[0] if rows else None
@@ -101,11 +101,8 @@ def _caveats(rows: Sequence[Row]) -> str:
             sentences.append(
                 f"{_called(row)} counts {row.counted} of {count(row.trials, 'trial')} ({listing(why)})."
             )
-    sentences += [
-        f"The best of {_called(row)} may lie beyond what was tried: {listing(row.at_edge)}."
-        for row in rows
-        if row.at_edge
-    ]
+    if edges := [f"{row.label}, {listing(row.at_edge)}" for row in rows if row.at_edge]:
+        sentences.append(f"The best may lie beyond what was tried: of {'; of '.join(edges)}.")
     fewest = min(row.counted for row in rows)
     if fewest == 1:
         sentences.append("One seed says nothing about chance: repeat with at least five.")

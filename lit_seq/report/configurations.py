@@ -17,6 +17,8 @@ _NOT_HYPERPARAMETERS = re.compile(
     r"|trainer\.(logger|callbacks|default_root_dir|enable_|log_every|profiler).*)$"
 )
 
+_OWN_CLASS = re.compile(r"^(lit_seq|torch)(\.\w+)*\.(?=[A-Z]\w*$)")
+
 
 @dataclass
 class Configuration:
@@ -34,8 +36,25 @@ class Configuration:
 
 
 def settings(run: Run) -> dict[str, Any]:
-    """Return what a run was asked to be: its sweep's overrides over its full configuration."""
-    return run.config | flatten(run.status.overrides)
+    """Return what a run was asked to be: its sweep's overrides over its full configuration.
+
+    Both are spelt as the command line is, `model.core.cell: LSTM`, so that what one sweep varies and another
+    has in its base configuration is the same key and value.
+    """
+    return spelt(run.config) | spelt(flatten(run.status.overrides))
+
+
+def spelt(flat: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the configuration's form adds to keys and names of classes."""
+    return {
+        spelt_key(key): _OWN_CLASS.sub("", value) if isinstance(value, str) else value
+        for key, value in flat.items()
+    }
+
+
+def spelt_key(key: str) -> str:
+    """Write `model.init_args.core.class_path` as `model.core`."""
+    return re.sub(r"\.init_args(?=\.)|\.class_path$", "", key)
 
 
 def varying_keys(runs: Sequence[Run], given: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -53,13 +72,13 @@ def varying_keys(runs: Sequence[Run], given: Sequence[str] = ()) -> tuple[list[s
     Returns:
         The keys that tell the runs apart, and further ones that vary in step with them in all runs.
     """
-    overrides = [flatten(run.status.overrides) for run in runs]
+    overrides = [spelt(flatten(run.status.overrides)) for run in runs]
     swept = [key for key in _union(overrides) if _varies(key, overrides) and key != SEED_KEY]
     chosen = [*given, *(key for key in swept if key not in given)]
     if is_one_sweep(runs):
         return chosen[len(given) :], []
     everything = [settings(run) for run in runs]
-    keys = [key for key in _union([run.config for run in runs]) if not _NOT_HYPERPARAMETERS.match(key)]
+    keys = [key for key in _union(everything) if not _NOT_HYPERPARAMETERS.match(key)]
     further = distinguishing([key for key in keys if key not in chosen], everything, chosen)
     together = [
         key
@@ -88,6 +107,11 @@ def distinguishing(
             chosen.append(key)
             groups = more
     return chosen
+
+
+def varies(key: str, runs: Sequence[Run]) -> bool:
+    """Whether runs differ in a setting."""
+    return _varies(key, [settings(run) for run in runs])
 
 
 def group(runs: Sequence[Run], keys: Sequence[str]) -> list[Configuration]:
@@ -136,9 +160,7 @@ def labels(settings: Sequence[dict[str, Any]]) -> list[str]:
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
     """Cut dotted keys to the fewest last parts that keep them apart."""
-    parts = {
-        key: [p for p in key.split(".") if p not in ("init_args", "class_path")] or [key] for key in keys
-    }
+    parts = {key: key.split(".") for key in keys}
     short = {}
     for key in keys:
         for n in range(1, len(parts[key]) + 1):

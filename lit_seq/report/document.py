@@ -26,6 +26,7 @@ from lit_seq.report.table import Row, table
 from lit_seq.report.tasks import Task
 from lit_seq.report.trials import Trial, trials
 from lit_seq.report.updates import Updates, updates
+from lit_seq.report.wording import count
 
 T = TypeVar("T")
 
@@ -162,7 +163,7 @@ def build(plan: Plan) -> Document:
         said=_there(one for part in parts for one in part.said),
         trials=trials(material.runs, material.configurations, scores, material.counted, judge.metric),
         wandb_groups=sorted({str(g) for run in material.runs if (g := run.config.get("wandb.group"))}),
-        notes=material.notes,
+        notes=material.notes + _axis_notes(plan.x, parts),
         sections=list(SECTIONS) if plan.sections is None else plan.sections,
         asked=plan.sections is not None,
     )
@@ -180,12 +181,22 @@ def _part(task: Task, material: Material, plan: Plan) -> _Part:
             panel(one, chosen, counted, statistic, name) for one in _panel_metrics(judge.metric, task.runs)
         ],
         updates=[] if judge.threshold is None else updates(chosen, judge, name),
-        heat_map=heat_map(task.configurations, plan.heat_map or keys, scores, counted, goal, statistic, name),
+        heat_map=heat_map(task.configurations, material.grid or keys, scores, counted, goal, statistic, name),
         coordinates=coordinates(task.configurations, keys, scores, counted, name),
         importance=importance(task.runs, keys, scores, name),
         cost=cost(task.compared, name),
         said=[said(configuration, scores, counted, goal) for configuration in chosen],
     )
+
+
+def _axis_notes(x: Axis, parts: Sequence[_Part]) -> list[str]:
+    """Say where curves cannot be drawn against what was asked for."""
+    lines = [
+        line for part in parts for panel in part.panels if panel for c in panel.curves for line in c.lines
+    ]
+    unknown = sum(x not in line.pace for line in lines) if x != "step" else 0
+    said = f"x: {x} is not known of {count(unknown, 'curve')}, so charts with one are drawn against steps."
+    return [said] if unknown else []
 
 
 def _there(things: Iterable[T | None]) -> list[T]:

@@ -44,7 +44,8 @@ def escape(text: object) -> str:
 
 def _answer(document: Document) -> list[str]:
     fixed = [f"Held fixed: {escape(captions.held_fixed(document))}."] if document.fixed else []
-    return [f"**{escape(document.answer)}**", escape(captions.progress(document)), *fixed]
+    answers = [f"**{escape(line)}**" for line in document.answer.splitlines()]
+    return [*answers, escape(captions.progress(document)), *fixed]
 
 
 def _section(section: Section) -> list[str]:

@@ -13,6 +13,9 @@ from lit_seq.report.configurations import (
     is_one_sweep,
     settings,
     show,
+    spelt,
+    spelt_key,
+    varies,
     varying_keys,
 )
 from lit_seq.report.heat_map import ordered
@@ -41,6 +44,7 @@ class Material:
         keys: all keys that vary, those that are compared first.
         together: further ones that vary in step with them.
         configurations: all runs, by configuration.
+        grid: the keys of the heat map; empty where nobody chose them.
         tasks: the same by task, one run a seed.
         notes: what was damaged, left out or odd, a sentence each.
     """
@@ -57,6 +61,7 @@ class Material:
     keys: list[str]
     together: list[str]
     configurations: list[Configuration]
+    grid: list[str]
     tasks: list[Task]
     notes: list[str]
 
@@ -78,9 +83,14 @@ def gather(plan: Plan) -> Material:
     judge = _judge(plan, sources, runs)
     scores = {id(run): score for run in runs if (score := judge.score(run)) is not None}
     known = _with_known_settings(runs)
-    of_task = task_keys(known, [*(plan.compare_by or []), *(plan.heat_map or [])])
+    asked, of_grid = map(_spelt, (plan.compare_by, plan.heat_map))
+    of_task = task_keys(known, [*asked, *of_grid])
     varying, together = varying_keys(known, of_task)
-    compare_by = _compare_by(plan, known, varying)
+    compare_by = _compare_by(asked, known, varying)
+    if wrong := [key for key in of_grid if key not in varying]:
+        raise UserError(
+            f"heat_map: {wrong[0]!r} does not vary; what varies is {listing(varying) or 'nothing'}."
+        )
     keys = [*compare_by, *(key for key in varying if key not in compare_by)]
     configurations = group(known, keys)
     compared = group(known, compare_by) if compare_by else configurations
@@ -89,6 +99,7 @@ def gather(plan: Plan) -> Material:
         for configuration in configurations:
             configuration.label = title
     found = tasks(known, of_task)
+    together = [key for key in together if any(varies(key, task.runs) for task in found)]
     notes = _notes(runs, sources, judge, found, configurations, scores)
     for task in found:
         members = {id(run) for run in task.runs}
@@ -119,6 +130,7 @@ def gather(plan: Plan) -> Material:
         keys=keys,
         together=together,
         configurations=configurations,
+        grid=of_grid,
         tasks=found,
         notes=notes,
     )
@@ -127,8 +139,9 @@ def gather(plan: Plan) -> Material:
 def _held_fixed(runs: list[Run], fix: Mapping[str, Any]) -> list[Run]:
     """Keep the runs at the values that are held fixed."""
     kept = runs
-    for key, wanted in fix.items():
-        told = [settings(run)[key] for run in runs if key in settings(run)]
+    own = {id(run): settings(run) for run in runs}
+    for key, wanted in spelt(dict(fix)).items():
+        told = [own[id(run)][key] for run in runs if key in own[id(run)]]
         if not told:
             raise UserError(f"fix: no trial sets {key!r}.")
         allowed = {identity(value) for value in (wanted if isinstance(wanted, list) else [wanted])}
@@ -137,10 +150,13 @@ def _held_fixed(runs: list[Run], fix: Mapping[str, Any]) -> list[Run]:
                 f"fix: no trial has {key} {show(wanted)}; there are "
                 f"{listing([show(v) for v in ordered(told)])}."
             )
-        kept = [run for run in kept if key in settings(run) and identity(settings(run)[key]) in allowed]
+        kept = [run for run in kept if identity(own[id(run)].get(key, _UNSET)) in allowed]
     if not kept:
         raise UserError("fix: no trial has all the values that are to be held fixed.")
     return kept
+
+
+_UNSET = "(not set)"
 
 
 def _judge(plan: Plan, sources: Sequence[SweepFolder], runs: Sequence[Run]) -> Judge:
@@ -177,13 +193,17 @@ def _with_known_settings(runs: Sequence[Run]) -> list[Run]:
     return known if is_one_sweep(known) else [run for run in known if run.config] or known
 
 
-def _compare_by(plan: Plan, runs: Sequence[Run], keys: list[str]) -> list[str]:
-    for key in plan.compare_by or []:
+def _spelt(keys: Sequence[str] | None) -> list[str]:
+    return [spelt_key(key) for key in keys or []]
+
+
+def _compare_by(asked: Sequence[str], runs: Sequence[Run], keys: list[str]) -> list[str]:
+    for key in asked:
         if not any(key in settings(run) for run in runs):
             raise UserError(
                 f"compare_by: no trial sets {key!r}; what varies is {listing(keys) or 'nothing'}."
             )
-    return list(dict.fromkeys(plan.compare_by or keys))
+    return list(dict.fromkeys(asked or keys))
 
 
 def _one_a_seed(runs: Sequence[Run], judge: Judge, scores: Mapping[int, Score]) -> list[Run]:

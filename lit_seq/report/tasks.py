@@ -12,6 +12,7 @@ from lit_seq.report.configurations import (
     settings,
     short_names,
     show,
+    spelt,
 )
 from lit_seq.report.read import Run, flatten
 
@@ -43,20 +44,12 @@ def task_keys(runs: Sequence[Run], compared: Sequence[str]) -> list[str]:
 
     Within one sweep these are among its own keys: the trials have everything else in common.
     """
-    own = [flatten(run.status.overrides) for run in runs]
+    own = [spelt(flatten(run.status.overrides)) for run in runs]
     everything = own if is_one_sweep(runs) else [settings(run) for run in runs]
-    # A sweep's own keys first: the full configuration says the same in other words.
-    keys = dict.fromkeys(key for one in (*own, *everything) for key in one)
-    others = {_spelt(key) for key in compared}
-    of_data = [key for key in keys if key == "data" or key.startswith("data.")]
+    keys = dict.fromkeys(key for one in everything for key in one if key == "data" or key.startswith("data."))
     return distinguishing(
-        [key for key in of_data if not _READING.search(key) and _spelt(key) not in others], everything
+        [key for key in keys if not _READING.search(key) and key not in compared], everything
     )
-
-
-def _spelt(key: str) -> str:
-    """Write a key as the command line has it, without the configuration's init_args."""
-    return key.replace(".init_args.", ".")
 
 
 def tasks(runs: Sequence[Run], keys: Sequence[str]) -> list[Task]:

@@ -1,7 +1,7 @@
 import pytest
 from fake_sweep import write_sweep, write_trial
 
-from lit_seq.report.configurations import group, labels, short_names, show, varying_keys
+from lit_seq.report.configurations import group, labels, settings, short_names, show, varying_keys
 from lit_seq.report.read import read_runs
 
 
@@ -40,7 +40,7 @@ def test_single_runs_are_told_apart_by_their_full_configurations(tmp_path):
         write_trial(tmp_path / name, {}, [], config=config)
     runs = read_runs(tmp_path)
     keys, _ = varying_keys(runs)
-    assert keys == ["model.init_args.cell.class_path"]
+    assert keys == ["model.cell"]
     assert [(c.label, len(c.runs)) for c in group(runs, keys)] == [("LSTM", 1), ("GRU", 2)]
 
 
@@ -86,7 +86,7 @@ def test_labels_are_short_and_unique(settings, expected):
 
 
 def test_keys_are_cut_to_what_keeps_them_apart():
-    keys = ["model.core.hidden_size", "model.head.hidden_size", "optimizer.init_args.lr", "cell.class_path"]
+    keys = ["model.core.hidden_size", "model.head.hidden_size", "optimizer.lr", "cell"]
     assert list(short_names(keys).values()) == ["core.hidden_size", "head.hidden_size", "lr", "cell"]
 
 
@@ -98,3 +98,12 @@ def test_settings_are_shown_as_a_person_would_write_them():
         "two words.",
         "[1, 2]",
     ]
+
+
+def test_what_one_sweep_varies_and_another_has_in_its_base_is_the_same_setting(tmp_path):
+    sweep_of(tmp_path / "a", [{"model.cell": "LSTM", "seed_everything": 1}], {"model": {"cell": "LSTM"}})
+    cell = {"class_path": "lit_seq.cells.lstm.LSTM", "init_args": {"forget_bias": 1.0}}
+    base = {"model": {"class_path": "LanguageModel", "init_args": {"cell": cell}}}
+    sweep_of(tmp_path / "b", [{"optimizer.lr": rate, "seed_everything": 2} for rate in (0.1, 0.2)], base)
+    assert {settings(run)["model.cell"] for run in read_runs(tmp_path)} == {"LSTM"}
+    assert settings(read_runs(tmp_path / "b")[0])["model.cell.forget_bias"] == 1.0

@@ -79,6 +79,18 @@ def test_keys_of_the_heat_map_can_be_chosen(tmp_path):
     assert (grid.x, grid.y) == ("optimizer.lr", "other")
 
 
+def test_key_of_the_heat_map_that_does_not_vary_is_told(tmp_path):
+    with pytest.raises(
+        UserError, match=r"heat_map: 'size' does not vary; what varies is clip and optimizer\.lr"
+    ):
+        report(sweep(tmp_path / "s"), heat_map=["size", "clip"])
+
+
+def test_axis_that_is_not_known_is_told(tmp_path):
+    document = report(sweep(tmp_path / "s"), x="tokens")
+    assert document.notes[-1].startswith("x: tokens is not known of 18 curves")
+
+
 def test_random_search_has_no_heat_map_but_coordinates(tmp_path):
     write_sweep(tmp_path / "s", {}, method="random")
     generator = np.random.default_rng(0)
@@ -161,4 +173,4 @@ def test_best_at_the_end_of_what_was_tried_is_told(tmp_path):
         path.write_text(f"step,epoch,val/loss\n1,0,{1 - rate}\n")
     outer = report(folder, compare_by=["clip"])
     assert {edge for row in outer.rows for edge in row.at_edge} == {"lr 0.1 is the highest of 3"}
-    assert "may lie beyond what was tried: lr 0.1 is the highest of 3." in outer.answer
+    assert "may lie beyond what was tried: of clip none, lr 0.1 is the highest of 3;" in outer.answer

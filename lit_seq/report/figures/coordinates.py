@@ -119,7 +119,7 @@ def parallel_coordinates(traced: Coordinates, title: str, goal: Goal) -> Figure:
         "xaxis": {
             "tickvals": list(range(len(names))),
             "ticktext": names,
-            "range": [-0.2, len(names) - 0.8],
+            "range": [-0.3, len(names) - 0.7],
             "zeroline": False,
         },
         "yaxis": {"visible": False, "range": [-0.06, 1.06]},
