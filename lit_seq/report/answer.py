@@ -3,28 +3,28 @@
 from collections.abc import Sequence
 
 from lit_seq.report.plan import Goal
+from lit_seq.report.score import Judge
 from lit_seq.report.statistics import Difference
 from lit_seq.report.table import Row
 from lit_seq.report.wording import alike, count, listing, number
 
 
-def answer(rows: Sequence[Row], what: str, goal: Goal) -> str:
+def answer(rows: Sequence[Row], judge: Judge) -> str:
     """Say which configuration is best, by how much, and whether that can be told from chance.
 
     Args:
         rows: the table, best mean first; of several tasks one after the other, each gets a line.
-        what: what the trials are judged by, in words.
-        goal: which way is better.
+        judge: how the trials are judged.
     """
     names = list(dict.fromkeys(row.task for row in rows))
     if len(names) > 1:
-        told = [f"{name}: {answer([row for row in rows if row.task == name], what, goal)}" for name in names]
+        told = [f"{name}: {answer([row for row in rows if row.task == name], judge)}" for name in names]
         return "\n".join(told)
     ranked = [row for row in rows if row.mean is not None]
     if not ranked:
         best = rows[0] if rows else None
         so_far = (
-            f" The best {what} so far is {number(best.so_far)} ({_called(best)})."
+            f" The best so far: {_reached(number(best.so_far), judge)} ({_called(best)})."
             if best is not None and best.so_far is not None
             else ""
         )
@@ -32,24 +32,25 @@ def answer(rows: Sequence[Row], what: str, goal: Goal) -> str:
     leader = ranked[0]
     if len(ranked) == 1:
         alone = "It is the only configuration with a finished trial." if len(rows) > 1 else ""
-        sentences = [f"{_called(leader)} reaches {what} {_value(leader)}.", alone, _caveats([leader])]
+        sentences = [f"{_called(leader)} reaches {_value(leader, judge)}.", alone, _caveats([leader])]
     else:
-        sentences = [_lead(ranked, what, goal), _behind(ranked, goal), _caveats(ranked[:2])]
+        goal = judge.direction
+        sentences = [_lead(ranked, judge), _behind(ranked, goal), _caveats(ranked[:2])]
     return " ".join(filter(None, sentences))
 
 
-def _lead(ranked: Sequence[Row], what: str, goal: Goal) -> str:
+def _lead(ranked: Sequence[Row], judge: Judge) -> str:
     leader, second = ranked[:2]
+    goal = judge.direction
     gap = second.difference
     assert gap is not None
     if _clearly_worse(gap, goal):
         side = "below" if goal == "minimize" else "above"
         return (
-            f"{_called(leader)} is best: {what} {_value(leader)}, "
+            f"{_called(leader)} is best: {_value(leader, judge)}, "
             f"{_size(gap)} {side} {_called(second)}, the next {_basis(gap)}."
         )
-    extreme = "lowest" if goal == "minimize" else "highest"
-    start = f"{_called(leader)} has the {extreme} {what}, {_value(leader)}, but "
+    start = f"{_called(leader)} has the best mean, {_value(leader, judge)}, but "
     if gap.interval is None:
         return (
             f"{start}whether it beats {_called(second)} cannot be told: the difference is {_size(gap)}, "
@@ -115,16 +116,20 @@ def _called(row: Row) -> str:
     return row.label if row.settings is None else f"{row.label} (at {row.settings}, best of {row.tried})"
 
 
-def _value(row: Row) -> str:
+def _value(row: Row, judge: Judge) -> str:
     of = f"of {row.counted} {'trials' if None in row.seeds else 'seeds'}"
-    if row.interval is None:
-        few = "one seed, so no interval" if row.counted == 1 else f"{of}, too few for an interval"
-        return f"{number(row.mean)} ({few})"
     mean = "mean" if row.statistic == "mean" else "interquartile mean"
-    return (
-        f"{number(row.mean)} ({mean} {of}, "
-        f"95 % interval {number(row.interval.low)} to {number(row.interval.high)})"
-    )
+    if row.interval is not None:
+        basis = f"{mean} {of}, 95 % interval {number(row.interval.low)} to {number(row.interval.high)}"
+    elif row.counted == 1:
+        basis = "one seed, so no interval"
+    else:
+        basis = f"{mean} {of}, too few for an interval"
+    return f"{_reached(number(row.mean), judge)} ({basis})"
+
+
+def _reached(value: str, judge: Judge) -> str:
+    return f"{value} {judge.words}" if judge.by == "updates" else f"{judge.words} {value}"
 
 
 def _size(gap: Difference) -> str:

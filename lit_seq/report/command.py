@@ -1,9 +1,30 @@
 """`lit-seq report`."""
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from lit_seq.report import FORMATS, write_report
+from lit_seq.report.plan import SECTIONS
+
+EPILOG = """\
+a report file is YAML:
+  runs                       folders, or globs for folders (needed)
+  title, question            what stands above the report
+  metric, goal               what decides, and whether to minimize or maximize it (the sweep's)
+  judge_by                   best | last value of a trial, or the updates it needs to come to threshold
+  threshold                  value of the metric that is good enough (the target of the sweep's metric)
+  statistic                  what stands for the seeds: mean | iqm, the mean of their middle half
+  compare_by                 keys that are compared, each value at the best of the other settings
+  fix                        keys to values, or lists of values: other trials are left out
+  x                          step | tokens | seconds: what curves are drawn against at first
+  heat_map                   two keys
+  published                  a list of what, value, source and sure: read | memory | computed
+  orderings                  a list of better, worse (rows of the table) and source: what should come out
+  sections                   which to show, in this order:
+{sections}""".format(
+    sections=textwrap.fill(", ".join(SECTIONS), 90, initial_indent=" " * 29, subsequent_indent=" " * 29)
+)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -12,7 +33,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "report",
         help="compare runs: one HTML file that opens without a network",
         description="Compare the trials of a sweep, or single runs: answer, learning curves with bands "
-        "over seeds, table with intervals, texts, what failed and why, how to reproduce.",
+        "over seeds,\ntable with intervals, pairs, settings, texts, cost, what failed and why, how to "
+        "reproduce.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "source",

@@ -135,7 +135,7 @@ def build(plan: Plan) -> Document:
     return Document(
         title=plan.title or material.title,
         question=plan.question or next((d for s in material.sources if (d := s.description)), None),
-        answer=answer(rows, judge.words, judge.direction),
+        answer=answer(rows, judge),
         metric=judge.metric,
         judge=judge,
         statistic=plan.statistic,

@@ -70,8 +70,8 @@ class Judge:
     @property
     def aim(self) -> str:
         """The threshold in words."""
-        most = "most" if self.goal == "minimize" else "least"
-        return f"{metric_name(self.metric)} is at {most} {number(self.threshold, 3)}"
+        side = "≤" if self.goal == "minimize" else "≥"
+        return f"{metric_name(self.metric)} {side} {number(self.threshold, 3)}"
 
     def score(self, run: Run) -> Score | None:
         """Judge a trial; None where it never logged a number, unless it is to count as never there.

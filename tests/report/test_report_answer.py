@@ -4,6 +4,7 @@ from fake_sweep import simple_sweep
 from lit_seq.report.answer import answer
 from lit_seq.report.document import build
 from lit_seq.report.plan import Plan
+from lit_seq.report.score import Judge
 from lit_seq.report.statistics import Difference, Interval
 from lit_seq.report.table import Row
 
@@ -26,7 +27,7 @@ def test_clear_winner_is_named_with_the_interval_of_the_paired_difference(tmp_pa
 
 def test_no_winner_where_the_interval_includes_zero(tmp_path):
     text = said(tmp_path, {"A": {1: 1.0, 2: 2.0, 3: 3.0}, "B": {1: 2.0, 2: 1.8, 3: 2.9}})
-    assert text.startswith("A has the lowest validation loss, 2.000")
+    assert text.startswith("A has the best mean, validation loss 2.000")
     assert "cannot be told apart from B" in text
     assert "includes zero" in text
 
@@ -88,6 +89,6 @@ def test_ranking_that_common_seeds_contradict_is_no_win(goal):
     a = Row("A", None, None, 1, 5, {"finished": 5}, 5, mean=1.0, interval=Interval(0.9, 1.1))
     b = Row("B", None, None, 1, 3, {"finished": 3}, 3, mean=1.0 + sign * 0.1, interval=Interval(1.0, 1.2))
     b.difference = Difference(-sign * 0.5, Interval(*sorted((-sign * 0.4, -sign * 0.6))), paired=True, n=3)
-    text = answer([a, b], "val/loss", goal)
+    text = answer([a, b], Judge("val/loss", goal))
     assert "is best" not in text
     assert "over the seeds that both have, B is ahead by 0.50 (95 % interval 0.40 to 0.60" in text

@@ -342,6 +342,24 @@ def test_three_hundred_trials_in_time_and_size(tmp_path):
     assert target.stat().st_size < 6e6
 
 
+@pytest.mark.slow
+def test_thousand_trials_with_every_section_in_time(tmp_path):
+    sweep = tmp_path / "big"
+    rates, clips = [round(1e-4 * 1.3**i, 7) for i in range(20)], [None, *(0.01 * 3**i for i in range(9))]
+    write_sweep(sweep, {"clip": clips, "optimizer.lr": rates, "seed_everything": range(5)})
+    for index in range(1000):
+        clip, rate, seed = clips[index % 10], rates[index // 10 % 20], index // 200
+        floor = 2 + 0.3 * abs(math.log10(rate) + 2) + (clip is None) / 10
+        overrides = {"clip": clip, "optimizer.lr": rate, "seed_everything": seed}
+        rows = learning_rows(floor, index, steps=1000, every=10, validate=50)
+        write_trial(sweep / "trials" / f"{index:04d}", overrides, rows)
+    (tmp_path / "r.yaml").write_text(f"runs: ['{sweep}']\nthreshold: 2.5\ncompare_by: [clip]\n")
+    for source in (sweep, tmp_path / "r.yaml"):
+        start = time.process_time()
+        write_report(source)
+        assert time.process_time() - start < 30
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
