@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lit_seq.report import captions, sections
 from lit_seq.report.document import Document
 from lit_seq.report.said import Said
-from lit_seq.report.sections import Section
+from lit_seq.report.sections.block import Section
 from lit_seq.report.table import Row
 from lit_seq.report.wording import duration, number
 from lit_seq.samples import views
