@@ -131,9 +131,9 @@ def assert_same_run(one, other, tolerance):
 @pytest.mark.parametrize(
     ("task", "cell", "optimiser"),
     [
-        *(("language", cell, "adam") for cell in ("lstm", "gru")),
+        ("language", "gru", "adam"),
         ("adding", "lstm", "sgd"),
-        ("copying", "irnn", "rmsprop"),
+        pytest.param("copying", "irnn", "rmsprop", marks=pytest.mark.slow),
         *(pytest.param(*case, "adam", marks=pytest.mark.slow) for case in product(OF_ALL_CELLS, CELLS)),
         # No cell knows of the optimiser.
         *(
@@ -237,6 +237,7 @@ def test_killed_pack_resumes_exactly(tmp_path, capsys):
         )
 
 
+@pytest.mark.slow
 def test_a_trial_of_a_pack_goes_on_alone(tmp_path, capsys):
     options = [*TASKS["language"], *CELLS["gru"]]
     half = [[*command(tmp_path, "half", options, index), "--trainer.max_steps=20"] for index in range(2)]
@@ -265,7 +266,7 @@ def test_wrong_trial_fails_alone(tmp_path, capsys):
     assert "Invalid learning rate" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_dropout_is_per_trial(tmp_path, capsys, cell):
     options = [*TASKS["copying"], *CELLS[cell]]
     packed = [

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 import yaml
 
@@ -84,6 +85,7 @@ def test_a_pack_that_runs_out_of_memory_goes_on_in_halves(tmp_path, capsys, monk
         assert_same_metrics(tmp_path / f"whole{seed}", tmp_path / f"hungry{seed}")
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_its_worker_fails_alone(tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(Path(__file__).parent))

@@ -59,6 +59,7 @@ def outcome(process: "subprocess.Popen[str]") -> tuple[str, str]:
     return out.strip(), err
 
 
+@pytest.mark.slow
 @compiled
 def test_two_processes_that_build_at_once_share_one_library(tmp_path: Path) -> None:
     both = [start(tmp_path), start(tmp_path)]

@@ -113,6 +113,7 @@ def test_a_sweep_leaves_run_folders_and_a_report_and_is_not_run_twice(capfd: pyt
     assert files("runs/tiny/trials") == before
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_trial_and_resume_takes_it_up(capfd: pytest.CaptureFixture) -> None:
     options = ["--trainer.max_steps", 12, "--wandb.mode", "disabled"]
     killer = [
@@ -313,6 +314,7 @@ def test_a_killed_driver_takes_its_workers_along_and_resume_waits_for_them() -> 
     assert not any(alive(worker) for worker in workers)
 
 
+@pytest.mark.slow
 def test_a_target_ends_the_sweep_and_two_drivers_are_refused(capfd: pytest.CaptureFixture) -> None:
     metric = {"name": "val/loss", "goal": "minimize", "target": 1e6}
     options = ["--trainer.max_steps", 2, "--wandb.mode", "disabled"]

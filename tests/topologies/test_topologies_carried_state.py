@@ -205,7 +205,8 @@ def test_a_resumed_run_equals_an_undisturbed_one(tmp_path, core):
     same(tmp_path / "whole0", tmp_path / "cut0")
 
 
-@pytest.mark.parametrize("core", ["clockwork", pytest.param("ntm", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["clockwork", "ntm"])
 def test_a_resumed_pack_equals_an_undisturbed_one(tmp_path, capsys, core):
     assert run_pack([command(tmp_path, "whole", core, index, 12) for index in range(2)]) == [0, 0]
     assert run_pack([command(tmp_path, "cut", core, index, 7) for index in range(2)]) == [0, 0]

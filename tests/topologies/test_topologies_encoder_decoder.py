@@ -175,7 +175,13 @@ SAMPLED = [
             SAMPLED,
             marks=pytest.mark.slow,
         ),
-        ("OneToMany", "image", ["--model.attention=additive", "--model.ending=length"], SAMPLED),
+        pytest.param(
+            "OneToMany",
+            "image",
+            ["--model.attention=additive", "--model.ending=length"],
+            SAMPLED,
+            marks=pytest.mark.slow,
+        ),
         pytest.param("OneToMany", "vector", ["--model.context=input"], [[], [], []], marks=pytest.mark.slow),
     ],
 )

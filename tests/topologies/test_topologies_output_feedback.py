@@ -171,7 +171,14 @@ def command(folder, name, cell, index, *options):
     return ["fit", *COMMON, cell, *own, *options]
 
 
-@pytest.mark.parametrize(("cell", "dropout"), [("Jordan", 0.0), ("Jordan", 0.3), ("GRU", 0.3)])
+@pytest.mark.parametrize(
+    ("cell", "dropout"),
+    [
+        pytest.param("Jordan", 0.0, marks=pytest.mark.slow),
+        pytest.param("Jordan", 0.3, marks=pytest.mark.slow),
+        ("GRU", 0.3),
+    ],
+)
 def test_packed_trials_of_different_sampling_equal_solo_runs(tmp_path, capsys, cell, dropout):
     options = ["--model.core.layers", "2", "--model.core.dropout", str(dropout)]
     extra = [[*options, "--model.sampling", str(rate)] for rate in (0.0, 0.25, 1.0)]

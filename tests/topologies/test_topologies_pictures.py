@@ -56,7 +56,7 @@ def pixels(uri):
     "task",
     [
         "film to class",
-        "image to caption",
+        pytest.param("image to caption", marks=pytest.mark.slow),
         pytest.param("film to class a frame", marks=pytest.mark.slow),
         pytest.param("film to caption", marks=pytest.mark.slow),
     ],

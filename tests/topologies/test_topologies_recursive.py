@@ -154,12 +154,17 @@ TREEBANK = ["--data", "Treebank", "--data.trees=true", "--data.tags=deprel", "--
     ("options", "metrics"),
     [
         ([*TREEBANK, "--model.cell", "ChildSumTreeLSTM"], {"val/root_accuracy", "val/macro_f1"}),
-        (
+        pytest.param(
             [*LISTOPS, "--model.cell", "NaryTreeLSTM", "--model.cell.arity=6"],
             {"val/accuracy", "val/macro_f1"},
+            marks=pytest.mark.slow,
         ),
         ([*LISTOPS, "--model.cell", "TreeElman", "--model.trees=balanced"], {"val/accuracy"}),
-        ([*ADDING, "--model.cell", "TreeElman", "--model.trees=balanced"], {"val/nrmse"}),
+        pytest.param(
+            [*ADDING, "--model.cell", "TreeElman", "--model.trees=balanced"],
+            {"val/nrmse"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_packed_trials_equal_solo_runs(tmp_path, capsys, options, metrics):

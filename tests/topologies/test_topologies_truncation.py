@@ -191,7 +191,12 @@ def rows(folder):
     ("options", "other", "ratio"),
     [
         ([*LANGUAGE, "--model.step_gradients=sum"], LANGUAGE, 6),
-        ([*COPYING, "--model.truncation=4"], [*COPYING, "--model.truncation=100"], None),
+        pytest.param(
+            [*COPYING, "--model.truncation=4"],
+            [*COPYING, "--model.truncation=100"],
+            None,
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_from_the_command_line_alone_and_in_a_pack(tmp_path, capsys, options, other, ratio):

@@ -84,7 +84,7 @@ def assert_equal(one, other):
 TELLING = {"language": (1, 3, 7, 8), "copying": (5, 8)}
 
 
-@pytest.mark.parametrize("name", ["language", "copying"])
+@pytest.mark.parametrize("name", ["language", pytest.param("copying", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("steps", ["telling", pytest.param("all", marks=pytest.mark.slow)])
 def test_resuming_after_any_step_equals_no_interruption(tmp_path, name, steps):
     options = {"language": LANGUAGE, "copying": COPYING}[name]
