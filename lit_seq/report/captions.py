@@ -95,9 +95,10 @@ def said(shown: Sequence[Said]) -> str:
 def intervals(document: Document, task: str | None) -> str:
     """Say what the chart of intervals shows."""
     mean = "mean" if document.statistic == "mean" else "interquartile mean"
+    over = ", best over training" if document.judge.by == "best" else ""
     text = (
-        f"{document.judge.title}, {judged_shortly(document)}. Large mark: {mean}; bar: its 95 % interval; "
-        "strokes below: single trials."
+        f"{document.judge.title}{over}. Large mark: {mean}; bar: its 95 % interval; strokes below: single "
+        "trials."
     )
     if sum(row.task == task and row.mean is not None for row in document.rows) > MOST_INTERVALS:
         text += f" The best {MOST_INTERVALS} configurations."

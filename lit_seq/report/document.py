@@ -174,11 +174,13 @@ def _part(task: Task, material: Material, plan: Plan) -> _Part:
     goal, statistic, name = judge.direction, plan.statistic, task.name
     entries = table(task.configurations, task.compared, scores, counted, goal, statistic, name)
     chosen = [configuration for configuration, _ in entries]
+    # A diverged trial may have a score, but no curve that others could be averaged with.
+    finished = {id(run) for run in task.runs if id(run) in counted and run.status.state == "finished"}
     keys = material.keys
     return _Part(
         entries=entries,
         panels=[
-            panel(one, chosen, counted, statistic, name) for one in _panel_metrics(judge.metric, task.runs)
+            panel(one, chosen, finished, statistic, name) for one in _panel_metrics(judge.metric, task.runs)
         ],
         updates=[] if judge.threshold is None else updates(chosen, judge, name),
         heat_map=heat_map(task.configurations, material.grid or keys, scores, counted, goal, statistic, name),

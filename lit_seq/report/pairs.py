@@ -42,8 +42,7 @@ class Pair:
         difference: first minus second; None for the mean over tasks.
         probability: that a trial of the first is better than one of the second.
         interval: its 95 % percentile bootstrap interval over seeds, drawn together on both sides where they
-            are the same; None where seeds are too few, or every trial of one side beats every one of the
-            other.
+            are the same; None where seeds are too few, or every resample says the same.
     """
 
     task: str | None
@@ -107,8 +106,8 @@ class _Chance(NamedTuple):
         return _Chance(1 - self.probability, None if self.replicates is None else 1 - self.replicates)
 
     def interval(self) -> Interval | None:
-        # No resample of values that are all apart holds others: the interval would have no width.
-        if self.replicates is None or self.probability in (0.0, 1.0):
+        # Where all of one side are above, or all are equal, no resample says anything else.
+        if self.replicates is None or np.ptp(self.replicates) == 0:
             return None
         return percentile_interval(self.replicates)
 

@@ -48,7 +48,7 @@ def test_too_few_seeds_and_full_separation_have_no_interval():
     apart = only(pairs([row("A", range(6)), row("B", range(10, 16))], "minimize", "mean"))
     assert (apart.probability, apart.interval) == (1.0, None)
     same = only(pairs([row("A", [1.0] * 5), row("B", [1.0] * 5)], "minimize", "mean"))
-    assert same.probability == 0.5
+    assert (same.probability, same.interval) == (0.5, None)
 
 
 def test_of_many_configurations_the_best_is_compared_with_each():

@@ -94,6 +94,8 @@ def test_judged_by_updates_the_quickest_wins_whatever_its_loss(tmp_path):
         ("A", 3, pytest.approx(70 / 3)),
         ("B", 3, pytest.approx(250 / 3)),
     ]
+    # What diverged has needed all updates, but is in no mean curve.
+    assert {curve.label: curve.n for curve in document.panels[0].curves} == {"A": 3, "B": 2}
     assert document.answer.startswith(
         "A is best: 23.33 updates until validation loss ≤ 0.500 (mean of 3 seeds"
     )

@@ -66,8 +66,10 @@ def parallel_coordinates(traced: Coordinates, title: str, goal: Goal) -> Figure:
     counted.sort(key=lambda trial: trial.score or 0.0, reverse=goal == "minimize")
     lost = [trial for trial in traced.trials if trial.score is None]
     shades: dict[int, list[Traced]] = {}
-    for place, trial in enumerate(counted):
-        shades.setdefault(place * _SHADES // len(counted), []).append(trial)
+    worse = [trial.score for trial in counted]
+    for trial in counted:
+        # Equal scores have equal shades: each that of its worst place.
+        shades.setdefault(worse.index(trial.score) * _SHADES // len(counted), []).append(trial)
 
     def line(trials: list[Traced], colour: str, **style: Any) -> dict[str, Any]:
         x: list[float | None] = []
@@ -132,7 +134,7 @@ def parallel_coordinates(traced: Coordinates, title: str, goal: Goal) -> Figure:
 
 def _colour(shade: int) -> str:
     """Return a colour of the scale, from its dark end, leaving out what vanishes on a white or dark page."""
-    place = 0.12 + 0.73 * shade / max(1, _SHADES - 1)
+    place = 0.25 + 0.6 * shade / max(1, _SHADES - 1)
     for (left, dark), (right, bright) in pairwise(SCALE):
         if left <= place <= right:
             part = (place - left) / (right - left)
