@@ -33,7 +33,7 @@ class Updates:
         median: the first step at which half of the trials are there; None where that was not seen.
         horizon: how far the restricted mean looks: as far as every configuration of the task was followed.
         mean: the restricted mean.
-        interval: its 95 % percentile bootstrap interval over trials; None where they are too few.
+        interval: its 95 % percentile bootstrap interval over trials; None where they are too few or alike.
         steps: where the share changes, from 0 on.
         share: share of trials that are there at these steps.
     """
@@ -129,7 +129,6 @@ def _estimate(label: str, task: str | None, observed: Sequence[_Followed], horiz
     reached = np.array([one.reached for one in observed])
     lost = [one.state for one in observed if not one.reached]
     events, [share] = survival(steps, reached, np.ones((1, len(steps))))
-    counts = resampled_counts(len(steps), np.random.default_rng(0)) if len(steps) >= FEWEST else None
     half = events[share <= 0.5]
     return Updates(
         label=label,
@@ -141,9 +140,16 @@ def _estimate(label: str, task: str | None, observed: Sequence[_Followed], horiz
         median=int(half[0]) if len(half) else None,
         horizon=int(horizon),
         mean=float(restricted_mean(events, share[None], horizon)[0]),
-        interval=None
-        if counts is None
-        else percentile_interval(restricted_mean(*survival(steps, reached, counts), horizon)),
+        interval=_interval(steps, reached, horizon),
         steps=[0, *(int(step) for step in events), max(one.end for one in observed)],
         share=[0.0, *(1 - share).tolist(), float(1 - share[-1]) if len(share) else 0.0],
     )
+
+
+def _interval(steps: np.ndarray, reached: np.ndarray, horizon: float) -> Interval | None:
+    """Resample the trials; None where they are too few, or too alike for any resample to differ."""
+    if len(steps) < FEWEST:
+        return None
+    counts = resampled_counts(len(steps), np.random.default_rng(0))
+    means = restricted_mean(*survival(steps, reached, counts), horizon)
+    return percentile_interval(means) if np.ptp(means) > 0 else None

@@ -84,6 +84,11 @@ def test_bootstrap_interval_of_the_restricted_mean_of_uncensored_trials(tmp_path
     assert found.mean == pytest.approx(np.mean(reached))
 
 
+def test_trials_that_are_all_alike_have_no_interval(tmp_path):
+    found = report(sweep(tmp_path / "s", {"A": [("finished", None, 100)] * 6})).updates
+    assert [(one.mean, one.reached, one.interval) for one in found] == [(100, 0, None)]
+
+
 def test_judged_by_updates_the_quickest_wins_whatever_its_loss(tmp_path):
     fates = {
         "A": [("finished", 20, 100), ("finished", 30, 100), ("finished", 20, 100)],

@@ -38,7 +38,8 @@ def updates(document: Document) -> Section:
             "censored where it was last followed; one that diverged never will, and counts as followed to "
             "the end. A trial that early stopping ended was chosen for being slow, which flatters its "
             f"configuration. Restricted mean: of which no more than {own[0].horizon:,} updates count a "
-            f"trial, with its 95 % percentile bootstrap interval over trials; none for fewer than {FEWEST}."
+            f"trial, with its 95 % percentile bootstrap interval over trials; none for fewer than {FEWEST}, "
+            "or where all are alike."
         )
         blocks.append(Block(task, f"updates-{index}", columns(titles, numbers=5), rows, caption))
     missing = "It needs a threshold: in the report file, or as target of the sweep's metric."
