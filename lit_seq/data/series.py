@@ -83,7 +83,7 @@ def _numbers(source: Source, name: str, cells: Sequence[Any], row: int | None = 
     for place, cell in enumerate(cells, 1):
         if not isinstance(cell, int | float) or not isfinite(cell):
             where = f"row {place}" if row is None else f"step {place} of row {row + 1}"
-            held = "nothing" if cell is None else cell
+            held = "nothing" if cell is None else repr(cell)
             raise UserError(
                 f"column {name} of {source} holds {held} in {where}; a series needs a finite number at every"
                 " step, so fill the gap or leave the step out."

@@ -139,7 +139,7 @@ def test_splits_that_the_data_has_are_left_as_they_are():
             r"column y of rows.csv holds nothing in row 3; a series needs a finite number",
         ),
         (numbers([1, "inf", 4]), {}, r"holds inf in row 2"),
-        (numbers(["one", "two"]), {}, r"column y of rows.csv holds one in row 1"),
+        (numbers(["one", "two"]), {}, r"column y of rows.csv holds 'one' in row 1"),
         (numbers(range(9)), {"columns": ("z",)}, r"rows.csv has no column z; its columns are y\."),
         (numbers(range(9)), {"columns": ()}, r"no column of rows.csv is named"),
         (LONG, {"series_column": "who"}, r"rows.csv has no column who; its columns are y, z, of\."),
