@@ -33,7 +33,7 @@ def cloud(sample: Map) -> str:
     for place, group in enumerate(groups):
         at = (size + 12.0, 14.0 + 18 * place)
         marks += [_mark(at, place), _text((at[0] + 10, at[1] + 4), group)]
-    return _svg(size + 120, max(size, 20.0 + 18 * len(groups)), marks)
+    return _svg(size + 120, max(size, 20.0 + 18 * len(groups)), marks, shrinks=True)
 
 
 def matrix(sample: Matrix) -> str:
@@ -110,7 +110,7 @@ def _panel(sample: Series, feature: int) -> str:
     for share in (0.0, 1.0):
         at = (left - 6, height - bottom - share * (height - top - bottom) + 4)
         drawn.append(_text(at, f"{value.at(share):.4g}", anchor="end"))
-    return _svg(width, height, drawn)
+    return _svg(width, height, drawn, shrinks=True)
 
 
 def _squares(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]]) -> str:
@@ -214,6 +214,8 @@ def _text(
     )
 
 
-def _svg(width: float, height: float, parts: Iterable[str]) -> str:
+def _svg(width: float, height: float, parts: Iterable[str], shrinks: bool = False) -> str:
+    """Return a drawing; one that `shrinks` is legible when it is small, others are scrolled."""
+    style = ' style="max-width:100%;height:auto"' if shrinks else ""
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
-    return f'<svg role="img" {size}>{"".join(parts)}</svg>'
+    return f'<svg role="img" {size}{style}>{"".join(parts)}</svg>'
