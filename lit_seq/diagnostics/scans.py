@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, grad, vjp
 from torch.nn.utils import parametrize
 
 from lit_seq.cells import Cell
 from lit_seq.data.batch import Batch
 from lit_seq.errors import UserError
-from lit_seq.scan.watch import Scanned, Unwatchable, Watch, watching
+from lit_seq.scan.watch import OneStep, Scanned, Unwatchable, Watch, features, watching
 from lit_seq.topologies import Topology
 
 Pull = Callable[[Tensor], tuple[dict[str, Tensor], Tensor]]
@@ -48,7 +48,7 @@ class Scan(NamedTuple):
         """
         inputs = self.scanned.inputs[time].flatten(0, 1)
         states = type(self.scanned.states)(*(part[time].flatten(0, 1) for part in self.scanned.states))
-        sizes = [part.shape[-1] for part in _features(states)]
+        sizes = [part.shape[-1] for part in features(states)]
         names = dict(self.cell.named_parameters())
         values = {f"cell.{name}": value.detach() for name, value in self.scanned.values.items()}
         parameters = {name: value for name, value in values.items() if name[len("cell.") :] in names}
@@ -56,11 +56,11 @@ class Scan(NamedTuple):
         def step(parameters: dict[str, Tensor], before: Tensor) -> Tensor:
             given = iter(before.split(sizes, -1))
             state = type(states)(*(next(given) if part.is_floating_point() else part for part in states))
-            after = functional_call(_Step(self.cell), {**values, **parameters}, (inputs, state))
-            return torch.cat(_features(after), -1)
+            after = functional_call(OneStep(self.cell), {**values, **parameters}, (inputs, state))
+            return torch.cat(features(after), -1)
 
         with torch.autocast(inputs.device.type, enabled=False), parametrize.cached():
-            pull = vjp(step, parameters, torch.cat(_features(states), -1))[1]
+            pull = vjp(step, parameters, torch.cat(features(states), -1))[1]
 
         def shaped(error: Tensor) -> tuple[dict[str, Tensor], Tensor]:
             by_parameters, by_states = pull(error.flatten(0, 1))
@@ -131,7 +131,7 @@ def _measure(
         return measured.means["loss"], {name: scanned for name, scanned in found.items() if scanned}
 
     zeros = {
-        name: [part.new_zeros(time, *part.shape) for part in _features(cells[name].initial_state(size))]
+        name: [part.new_zeros(time, *part.shape) for part in features(cells[name].initial_state(size))]
         for name, (time, size) in sizes.items()
     }
     errors, found = grad(loss, has_aux=True)(zeros)
@@ -153,19 +153,3 @@ def _valid(scanned: Scanned, batch: Batch) -> Tensor:
     if batch.lengths is None or (time, size) != (batch.inputs.shape[1], len(batch.inputs)):
         return (steps >= 0).expand(time, size)
     return steps < batch.lengths.to(steps.device)
-
-
-class _Step(nn.Module):
-    """One step of a cell as the module that `torch.func.functional_call` needs."""
-
-    def __init__(self, cell: Cell[Any]) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, inputs: Tensor, state: Any) -> Any:
-        return self.cell.step(self.cell.project(inputs), state)
-
-
-def _features(state: Any) -> list[Tensor]:
-    """Return the parts of a state that are no counters."""
-    return [part for part in state if part.is_floating_point()]

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_seq.cells.cell import Cell
 
@@ -75,6 +75,27 @@ class Watch:
         self._states.append(state)
         after = self._cell.step(projected, state)
         return type(state)(*(part + next(nudges) if part.is_floating_point() else part for part in after))
+
+
+class OneStep(nn.Module):
+    """One step of a cell as the module that `torch.func.functional_call` needs.
+
+    Args:
+        cell: the cell, whose parameters and buffers are named behind "cell.".
+    """
+
+    def __init__(self, cell: Cell[Any]) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, inputs: Tensor, state: Any) -> Any:
+        """Return the state after a step, of inputs (batch, input) and the state before it."""
+        return self.cell.step(self.cell.project(inputs), state)
+
+
+def features(state: Any) -> list[Tensor]:
+    """Return the parts of a state that are no counters."""
+    return [part for part in state if part.is_floating_point()]
 
 
 _watches: ContextVar[Mapping[Cell[Any], Watch] | None] = ContextVar("watches", default=None)

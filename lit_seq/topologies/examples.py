@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from lit_seq.data.batch import Batch
+from lit_seq.data.pictures import data_uri
 from lit_seq.data.task import Task
 from lit_seq.data.vocabulary import Vocabulary
 
@@ -12,16 +13,32 @@ EXAMPLES = 6
 """How many are shown."""
 
 
-def first(batch: Batch, examples: int) -> Batch:
-    """Return the first examples of a batch of sequences."""
-    lengths = None if batch.lengths is None else batch.lengths[:examples]
-    return Batch(batch.inputs[:examples], batch.targets[:examples], lengths)
-
-
 def steps(batch: Batch, row: int) -> Tensor:
     """Return the inputs of one example, without padding."""
     inputs = batch.inputs[row]
     return inputs if batch.lengths is None else inputs[: int(batch.lengths[row])]
+
+
+def shown_inputs(task: Task, batch: Batch) -> list[tuple[str, str | None]]:
+    """Return each input of a batch as text, "" where it is a picture, and as a picture where it is one.
+
+    Args:
+        task: what the inputs are.
+        batch: the batch.
+    """
+    inputs = [steps(batch, row) for row in range(len(batch.inputs))]
+    match task.inputs:
+        case "tokens" if task.vocabulary is not None:
+            vocabulary = Vocabulary.from_dict(task.vocabulary)
+            return [(vocabulary.decode(one), None) for one in inputs]
+        case "tokens":
+            return [(" ".join(map(str, one.tolist())), None) for one in inputs]
+        case "vector":
+            return [(in_words(one.tolist()), None) for one in inputs]
+        case "vectors":
+            return [(f"{len(one)} steps of {task.input_size} features", None) for one in inputs]
+        case _:
+            return [("", data_uri(one)) for one in inputs]
 
 
 def words(task: Task, inputs: Tensor) -> list[str]:

@@ -8,10 +8,9 @@ from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.samples import Answer, Sample
 from lit_seq.topologies.comparison import answer_rows
-from lit_seq.topologies.examples import EXAMPLES, first, in_words
+from lit_seq.topologies.examples import EXAMPLES, in_words, shown_inputs
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
-from lit_seq.topologies.shown import shown_inputs
 
 
 class ManyToOne(Recurrent):
@@ -61,7 +60,7 @@ class ManyToOne(Recurrent):
         batch = next(iter(batches), None)
         if batch is None:
             return []
-        batch = first(batch, EXAMPLES)
+        batch = batch.of(slice(EXAMPLES))
         return [
             Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
             for (text, image), row in zip(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, grad, vjp
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_map
@@ -26,7 +26,7 @@ from lit_seq.cells import Cell
 from lit_seq.cells.batch_norm import BatchNorm
 from lit_seq.cores import Core
 from lit_seq.errors import UserError
-from lit_seq.scan.watch import Scanned, Unwatchable, Watch, watching
+from lit_seq.scan.watch import OneStep, Scanned, Unwatchable, Watch, features, watching
 from lit_seq.topologies.measured import Measured
 
 
@@ -66,7 +66,7 @@ def measure_with_omega(
     """
     cells = {str(i): cell for i, cell in enumerate(m for m in core.modules() if isinstance(m, Cell))}
     zeros = {
-        name: [part.new_zeros(time, *part.shape) for part in _features(cell.initial_state(batch))]
+        name: [part.new_zeros(time, *part.shape) for part in features(cell.initial_state(batch))]
         for name, cell in cells.items()
     }
 
@@ -101,7 +101,7 @@ def _omega(cell: Cell[Any], scanned: Scanned, errors: Sequence[Tensor]) -> Tenso
     values = {f"cell.{name}": value for name, value in scanned.values.items()}
     inputs = scanned.inputs.detach().flatten(0, 1)
     states = type(scanned.states)(*(part.detach().flatten(0, 1) for part in scanned.states))
-    features = _features(states)
+    parts = features(states)
     error = torch.cat(list(errors), -1).flatten(0, 1)
     # A vanishing gradient squared may no longer be a number above zero.
     largest = error.abs().amax(-1, keepdim=True)
@@ -109,29 +109,13 @@ def _omega(cell: Cell[Any], scanned: Scanned, errors: Sequence[Tensor]) -> Tenso
     error = error / torch.where(present, largest, 1.0)
     error = error / torch.where(present, torch.linalg.vector_norm(error, dim=-1, keepdim=True), 1.0)
 
-    def step(*features: Tensor) -> list[Tensor]:
-        given = iter(features)
+    def step(*given_parts: Tensor) -> list[Tensor]:
+        given = iter(given_parts)
         before = type(states)(*(next(given) if part.is_floating_point() else part for part in states))
-        return _features(functional_call(_Step(cell), values, (inputs, before)))
+        return features(functional_call(OneStep(cell), values, (inputs, before)))
 
     with torch.autocast(inputs.device.type, enabled=False), parametrize.cached():
-        pull = vjp(step, *features)[1]
-        pulled = pull(list(error.split([part.shape[-1] for part in features], -1)))
+        pull = vjp(step, *parts)[1]
+        pulled = pull(list(error.split([part.shape[-1] for part in parts], -1)))
     terms = (torch.linalg.vector_norm(torch.cat(pulled, -1), dim=-1, keepdim=True) - 1).square()
     return torch.where(present, terms, 0.0).sum() / scanned.inputs.shape[1]
-
-
-class _Step(nn.Module):
-    """One step of a cell as the module that `torch.func.functional_call` needs."""
-
-    def __init__(self, cell: Cell[Any]) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, inputs: Tensor, state: Any) -> Any:
-        return self.cell.step(self.cell.project(inputs), state)
-
-
-def _features(state: Any) -> list[Tensor]:
-    """Return the parts of a state that are no counters."""
-    return [part for part in state if part.is_floating_point()]

@@ -11,9 +11,8 @@ from lit_seq.errors import UserError
 from lit_seq.samples import Answer, Sample
 from lit_seq.topologies.comparison import METRICS, answer_rows, compare, derived
 from lit_seq.topologies.convolution import ConvNet
-from lit_seq.topologies.examples import EXAMPLES, first, in_words
+from lit_seq.topologies.examples import EXAMPLES, in_words, shown_inputs
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.shown import shown_inputs
 from lit_seq.topologies.topology import Topology
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
@@ -97,7 +96,7 @@ class OneToOne(Topology):
         batch = next(iter(batches), None)
         if batch is None:
             return []
-        batch = first(batch, EXAMPLES)
+        batch = batch.of(slice(EXAMPLES))
         return [
             Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
             for (text, image), row in zip(

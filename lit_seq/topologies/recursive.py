@@ -14,10 +14,9 @@ from lit_seq.errors import UserError
 from lit_seq.samples import Answer, Sample, TreeLabels
 from lit_seq.scan.tree import climb, climb_balanced
 from lit_seq.topologies.comparison import METRICS, answer_rows, compare, derived
-from lit_seq.topologies.examples import EXAMPLES, in_words, steps, words
+from lit_seq.topologies.examples import EXAMPLES, in_words, shown_inputs, steps, words
 from lit_seq.topologies.features import Features
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.shown import shown_inputs
 from lit_seq.topologies.topology import Topology
 
 

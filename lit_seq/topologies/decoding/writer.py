@@ -21,9 +21,8 @@ from lit_seq.scan.padding import readable
 from lit_seq.topologies.decoding.decoder import Decoder, DecoderState, Encoded
 from lit_seq.topologies.decoding.sampling import ScheduledSampling
 from lit_seq.topologies.decoding.search import Greedy, Search
-from lit_seq.topologies.examples import EXAMPLES, first
+from lit_seq.topologies.examples import EXAMPLES, shown_inputs
 from lit_seq.topologies.measured import Measured
-from lit_seq.topologies.shown import shown_inputs
 from lit_seq.topologies.topology import Topology
 
 
@@ -150,7 +149,7 @@ class Writer(Topology):
         batch = next(iter(batches), None)
         if batch is None:
             return []
-        batch = first(batch, EXAMPLES)
+        batch = batch.of(slice(EXAMPLES))
         start = self.decoder.start(self.encode(batch))
         written = self._written(batch, start, self.greedy)
         _, _, weights = self.decoder(self._before(written), start)
