@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import Batch
-from lit_seq.data.loader import Loader, generator, in_batches, shuffled
+from lit_seq.data.loader import Loader, generator
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.task import Task
 
@@ -64,13 +64,7 @@ class Digits(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the images of `split` in batches; None where it has none."""
-        images = self._images[split]
-        if len(images) == 0:
-            return None
-        if split == "train":
-            return Loader(images, shuffled(len(images), self.batch_size, self.seed), self.num_workers)
-        batches = in_batches(range(len(images)), self.batch_size)
-        return Loader(images, lambda epoch: batches, self.num_workers)
+        return self._in_batches(split, self._images[split])
 
     @cached_property
     def _images(self) -> dict[Split, "_Images"]:

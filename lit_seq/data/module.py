@@ -1,12 +1,13 @@
 """What all data modules have in common."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import lightning as L
 import torch
 
-from lit_seq.data.loader import Loader
+from lit_seq.data.bucketing import bucketed
+from lit_seq.data.loader import Loader, in_batches, shuffled
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
 
@@ -58,6 +59,23 @@ class SequenceData(L.LightningDataModule, ABC):
     def predict_dataloader(self) -> Loader:
         """Return the test batches: predictions are for data that training never saw."""
         return self._required("test")
+
+    def _in_batches(self, split: Split, examples: Any, bucketing: bool = False) -> Loader | None:
+        """Return the batches of stored examples; None where there are none.
+
+        Args:
+            split: which part of the data they are; those to train on come in random order.
+            examples: a `Dataset` that gives a `Batch` for a list of examples; None where there are none.
+            bucketing: whether batches to train on are of similar lengths, as the examples' `steps` say.
+        """
+        if not examples:
+            return None
+        if split != "train":
+            batches = in_batches(range(len(examples)), self.batch_size)
+            return Loader(examples, lambda epoch: batches, self.num_workers)
+        if bucketing:
+            return Loader(examples, bucketed(examples.steps, self.batch_size, self.seed), self.num_workers)
+        return Loader(examples, shuffled(len(examples), self.batch_size, self.seed), self.num_workers)
 
     def _required(self, split: Split) -> Loader:
         loader = self.loader(split)

@@ -11,9 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import IGNORED, Batch
-from lit_seq.data.bucketing import bucketed
 from lit_seq.data.held_out import with_held_out
-from lit_seq.data.loader import Loader, in_batches
+from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.picture_column import Decoder, Film, PictureColumn
 from lit_seq.data.source import DataFiles, Source
@@ -121,14 +120,7 @@ class PictureData(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the examples of `split` in batches; None where it has none."""
-        examples = self._prepared[1].get(split)
-        if examples is None:
-            return None
-        if split == "train":
-            order = bucketed(examples.steps, self.batch_size, self.seed)
-            return Loader(examples, order, self.num_workers)
-        batches = in_batches(range(len(examples)), self.batch_size)
-        return Loader(examples, lambda epoch: batches, self.num_workers)
+        return self._in_batches(split, self._prepared[1].get(split), bucketing=True)
 
     @cached_property
     def _prepared(self) -> tuple[dict[str, Any], dict[Split, "_Examples"]]:

@@ -12,10 +12,9 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import IGNORED, Batch
-from lit_seq.data.bucketing import bucketed
 from lit_seq.data.classes import numbered_classes
 from lit_seq.data.held_out import with_held_out
-from lit_seq.data.loader import Loader, in_batches, shuffled
+from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.source import Source
 from lit_seq.data.task import Task
@@ -119,16 +118,7 @@ class Sentences(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the sentences of `split` in batches; None where it has none."""
-        sentences = self._numbered[2].get(split)
-        if sentences is None:
-            return None
-        if split == "train":
-            order = shuffled(len(sentences), self.batch_size, self.seed)
-            if self.bucketing:
-                order = bucketed([len(one) for one in sentences.inputs], self.batch_size, self.seed)
-            return Loader(sentences, order, self.num_workers)
-        batches = in_batches(range(len(sentences)), self.batch_size)
-        return Loader(sentences, lambda epoch: batches, self.num_workers)
+        return self._in_batches(split, self._numbered[2].get(split), self.bucketing)
 
     @cached_property
     def _numbered(self) -> tuple[Vocabulary, tuple[str, ...], dict[Split, "_Numbered"]]:
@@ -174,6 +164,7 @@ class _Numbered(Dataset[Batch]):
         self.inputs = [inputs for inputs, _, _ in sentences]
         self.targets = [targets for _, targets, _ in sentences]
         self.parents = [parents for _, _, parents in sentences]
+        self.steps = [len(inputs) for inputs in self.inputs]
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -11,10 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import Batch
-from lit_seq.data.bucketing import bucketed
 from lit_seq.data.classes import numbered_classes
 from lit_seq.data.held_out import with_held_out
-from lit_seq.data.loader import Loader, in_batches
+from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.series import read_series, scale_of
 from lit_seq.data.source import DataFiles, Source
@@ -96,14 +95,7 @@ class SeriesClassification(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the series of `split` in batches; None where it has none."""
-        series = self._examples[1].get(split)
-        if series is None:
-            return None
-        if split == "train":
-            lengths = [len(one) for one in series.series]
-            return Loader(series, bucketed(lengths, self.batch_size, self.seed), self.num_workers)
-        batches = in_batches(range(len(series)), self.batch_size)
-        return Loader(series, lambda epoch: batches, self.num_workers)
+        return self._in_batches(split, self._examples[1].get(split), bucketing=True)
 
     @cached_property
     def _examples(self) -> tuple[tuple[str, ...] | None, dict[Split, "_LabelledSeries"]]:
@@ -163,6 +155,7 @@ class _LabelledSeries(Dataset[Batch]):
 
     def __init__(self, series: list[Tensor], targets: Tensor) -> None:
         self.series, self.targets = series, targets
+        self.steps = [len(one) for one in series]
 
     def __len__(self) -> int:
         return len(self.series)

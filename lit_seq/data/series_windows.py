@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import Batch
-from lit_seq.data.loader import Loader, in_batches, shuffled
+from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.series import scale_of
 from lit_seq.data.task import Task
@@ -75,13 +75,7 @@ class SeriesWindows(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the windows of `split` in batches; None where it has none."""
-        windows = self._windows[2].get(split)
-        if windows is None:
-            return None
-        if split == "train":
-            return Loader(windows, shuffled(len(windows), self.batch_size, self.seed), self.num_workers)
-        batches = in_batches(range(len(windows)), self.batch_size)
-        return Loader(windows, lambda epoch: batches, self.num_workers)
+        return self._in_batches(split, self._windows[2].get(split))
 
     @cached_property
     def _windows(self) -> tuple[Tensor, Tensor, dict[Split, "_Windows"]]:

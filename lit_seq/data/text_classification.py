@@ -10,10 +10,9 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import Batch
-from lit_seq.data.bucketing import bucketed
 from lit_seq.data.classes import numbered_classes
 from lit_seq.data.held_out import with_held_out
-from lit_seq.data.loader import Loader, in_batches, shuffled
+from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.source import DataFiles, Source
 from lit_seq.data.task import Task
@@ -103,16 +102,7 @@ class TextClassification(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the texts of `split` in batches; None where it has none."""
-        texts = self._examples[2].get(split)
-        if texts is None:
-            return None
-        if split == "train":
-            order = shuffled(len(texts), self.batch_size, self.seed)
-            if self.bucketing:
-                order = bucketed([len(text) for text in texts.texts], self.batch_size, self.seed)
-            return Loader(texts, order, self.num_workers)
-        batches = in_batches(range(len(texts)), self.batch_size)
-        return Loader(texts, lambda epoch: batches, self.num_workers)
+        return self._in_batches(split, self._examples[2].get(split), self.bucketing)
 
     @cached_property
     def _examples(self) -> tuple[Vocabulary, tuple[str, ...], dict[Split, "_Texts"]]:
@@ -147,6 +137,7 @@ class _Texts(Dataset[Batch]):
 
     def __init__(self, texts: list[Tensor], classes: Tensor) -> None:
         self.texts = [text if len(text) else torch.zeros(1, dtype=torch.int64) for text in texts]
+        self.steps = [len(text) for text in self.texts]
         self.classes = classes
 
     def __len__(self) -> int:

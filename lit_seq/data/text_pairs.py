@@ -11,9 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from lit_seq.data.batch import IGNORED, Batch
-from lit_seq.data.bucketing import bucketed
 from lit_seq.data.held_out import with_held_out
-from lit_seq.data.loader import Loader, in_batches, shuffled
+from lit_seq.data.loader import Loader
 from lit_seq.data.module import SequenceData, Split
 from lit_seq.data.ragged import Ragged
 from lit_seq.data.task import Task
@@ -106,16 +105,7 @@ class TextPairs(SequenceData):
 
     def loader(self, split: Split) -> Loader | None:
         """Return the pairs of `split` in batches; None where it has none."""
-        pairs = self._encoded[1].get(split)
-        if pairs is None:
-            return None
-        if split == "train":
-            order = bucketed(pairs.steps, self.batch_size, self.seed)
-            if not self.bucketing:
-                order = shuffled(len(pairs), self.batch_size, self.seed)
-            return Loader(pairs, order, self.num_workers)
-        batches = in_batches(range(len(pairs)), self.batch_size)
-        return Loader(pairs, lambda epoch: batches, self.num_workers)
+        return self._in_batches(split, self._encoded[1].get(split), self.bucketing)
 
     @cached_property
     def _encoded(self) -> tuple[tuple[Vocabulary, Vocabulary], dict[Split, "_Pairs"]]:
