@@ -42,6 +42,7 @@ def held_out(model, data, size=500):
     return {
         k: float(v)
         for k, v in model.measure(data.generate(size, torch.Generator().manual_seed(9))).means.items()
+        if v.dim() == 0
     }
 
 

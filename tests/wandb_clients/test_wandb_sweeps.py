@@ -45,10 +45,11 @@ def check_arrived(workplace, run) -> None:
     status = workplace.status(run.id)
     assert (status["state"], status["wandb_run_id"], status["step"]) == ("finished", run.id, 20)
     steps = [row["_step"] for row in run.history]
-    assert steps == sorted(set(steps)) == [4, 9, 14, 19]
+    # What the model says is first looked at after the first step.
+    assert steps == sorted(set(steps)) == [0, 4, 9, 14, 19]
     rows = workplace.metrics(run.id)
     assert run.metric("val/loss") == {step: rows[step]["val/loss"] for step in (9, 19)}
-    assert run.metric("train/loss") == {step: rows[step]["train/loss"] for step in steps}
+    assert run.metric("train/loss") == {step: rows[step]["train/loss"] for step in steps[1:]}
 
 
 @pytest.mark.slow
