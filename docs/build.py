@@ -126,13 +126,18 @@ def _describe(kind: type) -> Iterator[str]:
     body = rest.split("\nArgs:")[0].split("\nAttributes:")[0].strip("\n")
     if body and not body.startswith(("Args:", "Attributes:")):
         yield _code_blocks(body)
-    rows = [f"| `{name}` | {default} | {text} |" for name, (default, text) in _options(kind).items()]
+    rows = [f"| `{name}` | {default} | {text} |" for name, (default, text) in _options(*kind.__mro__).items()]
     if rows:
         yield "\n".join(["| option | default | |", "|---|---|---|", *rows])
 
 
-def _options(kind: type) -> dict[str, tuple[str, str]]:
-    """Return default and description of a class's options, those that it passes on to its base included."""
+def _options(kind: type, *behind: type) -> dict[str, tuple[str, str]]:
+    """Return default and description of a class's options, those that it passes on included.
+
+    Args:
+        kind: the class.
+        behind: the classes behind it in the order in which `super` finds them.
+    """
     parameters = inspect.signature(kind).parameters
     documented = docstring_parser.parse(inspect.getdoc(kind) or "", docstring_parser.DocstringStyle.GOOGLE)
     options = {}
@@ -143,8 +148,9 @@ def _options(kind: type) -> dict[str, tuple[str, str]]:
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
             options[one.arg_name] = _default(parameter), _cell(one.description or "")
         else:
-            base = next(base for base in kind.__mro__[1:] if "__init__" in vars(base))
-            options |= {name: option for name, option in _options(base).items() if name not in options}
+            place = next(place for place, base in enumerate(behind) if "__init__" in vars(base))
+            passed = _options(*behind[place:])
+            options |= {name: option for name, option in passed.items() if name not in options}
     return options
 
 

@@ -7,10 +7,10 @@ from torch import Tensor
 from lit_seq.data.module import Split
 from lit_seq.data.series import read_series
 from lit_seq.data.series_windows import SeriesWindows
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.source_data import SourceData
 
 
-class Forecasting(SeriesWindows):
+class Forecasting(SourceData, SeriesWindows):
     """Series from files or the Hugging Face hub, whose next values are to be forecast.
 
     Reads columns of numbers from anything that `datasets.load_dataset` loads: a step a row, of one series or
@@ -21,14 +21,7 @@ class Forecasting(SeriesWindows):
         path: a file format ("csv", "json", "parquet", …), a folder, or a name on the hub.
         columns: those that hold the values.
         series_column: tells the series of a step; null: all steps are of one.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else; slices
-            such as train[:1000] are allowed.
-        load_options: further arguments of `datasets.load_dataset`.
-        windows: the arguments of `SeriesWindows`.
+        data: the arguments of `SourceData` and of `SeriesWindows`.
     """
 
     def __init__(
@@ -36,16 +29,9 @@ class Forecasting(SeriesWindows):
         path: str,
         columns: list[str],
         series_column: str | None = None,
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
-        **windows: Any,
+        **data: Any,
     ) -> None:
-        super().__init__(**windows)
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
+        super().__init__(path, **data)
         self.columns, self.series_column = columns, series_column
 
     @property

@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.held_out import with_held_out
 from lit_seq.data.loader import Loader
-from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.module import Split
 from lit_seq.data.picture_column import Decoder, Film, PictureColumn
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.source_data import SourceData
 from lit_seq.data.task import Task
 
 KEPT = 2**26
@@ -34,7 +34,7 @@ class Targets(NamedTuple):
     examples: dict[Split, list[tuple[Film, Tensor]]]
 
 
-class PictureData(SequenceData):
+class PictureData(SourceData):
     """Pictures or films with targets, in anything that `datasets.load_dataset` loads.
 
     A picture is an image of `datasets`, or the bytes or name of an image file. Its brightness becomes 0 … 1.
@@ -44,13 +44,6 @@ class PictureData(SequenceData):
 
     Args:
         path: a file format ("imagefolder", "parquet", "csv", …), a folder, or a name on the hub.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else; slices
-            such as train[:1000] are allowed.
-        load_options: further arguments of `datasets.load_dataset`.
         image_column: column that holds the pictures.
         image_size: height and width to which they are scaled, or one number for both; null leaves them as
             they are, and all must be of one size.
@@ -60,7 +53,7 @@ class PictureData(SequenceData):
         test_fraction: part of the training examples to test on, where there is no such split.
         validation_seed: decides which examples those are; leave it alone to compare runs.
         seed: decides the order of the training examples; by default the run's seed.
-        num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
+        source: the arguments of `SourceData`.
     """
 
     inputs: ClassVar[Literal["image", "frames"]] = "image"
@@ -69,12 +62,6 @@ class PictureData(SequenceData):
     def __init__(
         self,
         path: str,
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
         image_column: str = "image",
         image_size: int | tuple[int, int] | None = None,
         channels: Literal[1, 3] = 3,
@@ -83,15 +70,14 @@ class PictureData(SequenceData):
         test_fraction: float = 0.1,
         validation_seed: int = 0,
         seed: int | None = None,
-        num_workers: int = 0,
+        **source: Any,
     ) -> None:
-        super().__init__(batch_size, seed, num_workers)
+        super().__init__(path, batch_size=batch_size, seed=seed, **source)
         if channels not in (1, 3):
             raise self._wrong(f"channels is {channels}; it must be 3 for colour or 1 for grey.")
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         for side in size or ():
             self._at_least(1, image_size=side)
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
         self.image_column = image_column
         self.decoder = Decoder(channels, size)
         self.fractions = self._fractions(validation_fraction, test_fraction)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lit_seq.data.batch import IGNORED
 from lit_seq.data.pose_tracks import Floats, Track
 from lit_seq.data.pose_windows import PoseWindows, Tracks
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.source_data import SourceData
 
 _HEADER = ("individuals", "bodyparts", "coords")
 """First words of the header lines of a DeepLabCut file, behind the line of the scorer."""
@@ -20,7 +20,7 @@ _CONFIDENCE = ("likelihood", "confidence", "score")
 _COLUMN = re.compile(rf"(.+)[_.](x|y|{'|'.join(_CONFIDENCE)})")
 
 
-class Pose(PoseWindows):
+class Pose(SourceData, PoseWindows):
     """Tracked keypoints of an animal or a person, a frame a row, from files or the Hugging Face hub.
 
     Reads anything that `datasets.load_dataset` loads whose columns are called `nose_x`, `nose_y` and
@@ -33,35 +33,22 @@ class Pose(PoseWindows):
 
     Args:
         path: a file format ("csv", "parquet", …), a folder, or a name on the hub.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else.
-        load_options: further arguments of `datasets.load_dataset`.
         keypoints: names of the keypoints to use; by default all.
         recording_column: column that says which recording a frame belongs to.
         motif_column: column that says what the animal is known to do, an integer or a text a frame, empty
             where nobody knows; only to judge motifs that a model finds by itself.
-        windows: the arguments of `PoseWindows`.
+        data: the arguments of `SourceData` and of `PoseWindows`.
     """
 
     def __init__(
         self,
         path: str,
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
         keypoints: list[str] | None = None,
         recording_column: str | None = None,
         motif_column: str | None = None,
-        **windows: Any,
+        **data: Any,
     ) -> None:
-        super().__init__(**windows)
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
+        super().__init__(path, **data)
         self.keypoints = keypoints
         self.recording_column, self.motif_column = recording_column, motif_column
 

@@ -14,13 +14,13 @@ from lit_seq.data.batch import Batch
 from lit_seq.data.classes import numbered_classes
 from lit_seq.data.held_out import with_held_out
 from lit_seq.data.loader import Loader
-from lit_seq.data.module import SequenceData, Split
+from lit_seq.data.module import Split
 from lit_seq.data.series import read_series, scale_of
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.source_data import SourceData
 from lit_seq.data.task import Task
 
 
-class SeriesClassification(SequenceData):
+class SeriesClassification(SourceData):
     """Series of numbers from files or the Hugging Face hub, each with a class or with a value to tell.
 
     Reads columns of anything that `datasets.load_dataset` loads: a series a row, where the columns hold
@@ -39,19 +39,12 @@ class SeriesClassification(SequenceData):
         label_column: column that holds the classes or values to tell.
         series_column: tells the series of a step; null: a row is a series.
         targets: what the labels are.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else; slices
-            such as train[:1000] are allowed.
-        load_options: further arguments of `datasets.load_dataset`.
         batch_size: series of a batch.
         validation_fraction: part of the training series to validate on, where there is no such split.
         test_fraction: part of the training series to test on, where there is no such split.
         validation_seed: decides which series those are; leave it alone to compare runs.
         seed: decides the order of the training series; by default the run's seed.
-        num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
+        source: the arguments of `SourceData`.
     """
 
     def __init__(
@@ -61,23 +54,16 @@ class SeriesClassification(SequenceData):
         label_column: str = "label",
         series_column: str | None = None,
         targets: Literal["classes", "values"] = "classes",
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
         batch_size: int = 32,
         validation_fraction: float = 0.1,
         test_fraction: float = 0.1,
         validation_seed: int = 0,
         seed: int | None = None,
-        num_workers: int = 0,
+        **source: Any,
     ) -> None:
-        super().__init__(batch_size, seed, num_workers)
+        super().__init__(path, batch_size=batch_size, seed=seed, **source)
         if targets not in ("classes", "values"):
             raise self._wrong(f"targets is {targets!r}; it must be 'classes' or 'values'.")
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
         self.columns, self.label_column, self.series_column = columns, label_column, series_column
         self.targets: Literal["classes", "values"] = targets
         self.fractions = self._fractions(validation_fraction, test_fraction)

@@ -6,11 +6,11 @@ from typing import Any
 from lit_seq.data import conllu
 from lit_seq.data.module import Split
 from lit_seq.data.sentences import Sentence, Sentences
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.source_data import SourceData
 from lit_seq.data.tree import why_no_tree
 
 
-class Tagging(Sentences):
+class Tagging(SourceData, Sentences):
     """Sentences with a tag for each token, from files or the Hugging Face hub: parts of speech, entities.
 
     Reads two columns that hold lists, of anything that `datasets.load_dataset` loads; or files in CoNLL-U,
@@ -22,36 +22,22 @@ class Tagging(Sentences):
 
     Args:
         path: "conllu", a file format ("json", "parquet", …), a folder, or a name on the hub.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else; slices
-            such as train[:1000] are allowed.
-        load_options: further arguments of `datasets.load_dataset`.
         token_column: column that holds the tokens; by default tokens, and form in CoNLL-U.
         tag_column: column that holds their tags; by default tags, and upos in CoNLL-U.
         head_column: column that holds the number of each token's head, from 1, and 0 at the root; null: the
             sentences are no trees.
-        sentences: the arguments of `Sentences`.
+        data: the arguments of `SourceData` and of `Sentences`.
     """
 
     def __init__(
         self,
         path: str,
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
         token_column: str | None = None,
         tag_column: str | None = None,
         head_column: str | None = None,
-        **sentences: Any,
+        **data: Any,
     ) -> None:
-        super().__init__(**sentences)
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
+        super().__init__(path, **data)
         self.token_column = token_column or ("form" if path == "conllu" else "tokens")
         self.tag_column = tag_column or ("upos" if path == "conllu" else "tags")
         self.head_column = head_column

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lit_seq.data.module import Split
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.source_data import SourceData
 from lit_seq.data.stored import StoredSymbols, made_once
 from lit_seq.data.streams import Symbols, TextStreams
 from lit_seq.data.vocabulary import Vocabulary
@@ -19,7 +19,7 @@ PIECE = 2**20
 """Characters of a text that are in memory at once, where it does not have to be there as a whole."""
 
 
-class Text(TextStreams):
+class Text(SourceData, TextStreams):
     r"""Long text from files or the Hugging Face hub, for language models.
 
     Reads one column of anything that `datasets.load_dataset` loads. With `path` "text" the text is that
@@ -28,13 +28,6 @@ class Text(TextStreams):
 
     Args:
         path: a file format ("text", "csv", "json", "parquet", …), a folder, or a name on the hub.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else; slices
-            such as train[:1000] are allowed.
-        load_options: further arguments of `datasets.load_dataset`.
         column: column that holds the text.
         separator: stands between rows; by default a line break, and nothing where `path` is "text".
         streaming: whether to leave the text where it is, for one that is too long for memory or takes long to
@@ -43,29 +36,24 @@ class Text(TextStreams):
             chunk at a time. The vocabulary is then that of the first `vocabulary_characters`, and what is
             held out is counted in symbols. A row, or a line, has to fit into memory.
         vocabulary_characters: characters of the training text that the vocabulary of a streamed one is from.
-        streams: the arguments of `TextStreams`.
+        load_options: further arguments of `datasets.load_dataset`.
+        data: the arguments of `SourceData` and of `TextStreams`.
     """
 
     def __init__(
         self,
         path: str,
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
         column: str = "text",
         separator: str | None = None,
         streaming: bool = False,
         vocabulary_characters: int = 10_000_000,
-        **streams: Any,
+        load_options: dict[str, Any] | None = None,
+        **data: Any,
     ) -> None:
-        super().__init__(**streams)
         options = {**({"keep_linebreaks": True} if path == "text" else {}), **(load_options or {})}
         if streaming:
             options["streaming"] = True
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, options)
+        super().__init__(path, load_options=options, **data)
         self.column = column
         self.separator = separator if separator is not None else "" if path == "text" else "\n"
         self.streaming = streaming

@@ -13,15 +13,15 @@ from lit_seq.data.batch import Batch
 from lit_seq.data.classes import numbered_classes
 from lit_seq.data.held_out import with_held_out
 from lit_seq.data.loader import Loader
-from lit_seq.data.module import SequenceData, Split
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.module import Split
+from lit_seq.data.source_data import SourceData
 from lit_seq.data.task import Task
 from lit_seq.data.vocabulary import Unit, Vocabulary
 
 Row = tuple[str, Any]
 
 
-class TextClassification(SequenceData):
+class TextClassification(SourceData):
     """Labelled texts from files or the Hugging Face hub, for sequence classification.
 
     Reads two columns of anything that `datasets.load_dataset` loads. Labels may be class labels of
@@ -32,13 +32,6 @@ class TextClassification(SequenceData):
 
     Args:
         path: a file format ("text", "csv", "json", "parquet", …), a folder, or a name on the hub.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else; slices
-            such as train[:1000] are allowed.
-        load_options: further arguments of `datasets.load_dataset`.
         text_column: column that holds the texts.
         label_column: column that holds their labels.
         unit: what a symbol is: character, byte, word or subword.
@@ -50,18 +43,12 @@ class TextClassification(SequenceData):
         test_fraction: part of the training texts to test on, where there is no such split.
         validation_seed: decides which texts those are; leave it alone to compare runs.
         seed: decides the order of the training texts; by default the run's seed.
-        num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
+        source: the arguments of `SourceData`.
     """
 
     def __init__(
         self,
         path: str,
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
         text_column: str = "text",
         label_column: str = "label",
         unit: Unit = "word",
@@ -73,10 +60,9 @@ class TextClassification(SequenceData):
         test_fraction: float = 0.1,
         validation_seed: int = 0,
         seed: int | None = None,
-        num_workers: int = 0,
+        **source: Any,
     ) -> None:
-        super().__init__(batch_size, seed, num_workers)
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
+        super().__init__(path, batch_size=batch_size, seed=seed, **source)
         self.text_column, self.label_column = text_column, label_column
         self.unit = unit
         self.max_length = None if max_length is None else self._at_least(1, max_length=max_length)

@@ -5,10 +5,10 @@ from typing import Any
 from lit_seq.data.brackets import parse
 from lit_seq.data.module import Split
 from lit_seq.data.sentences import Sentence, Sentences
-from lit_seq.data.source import DataFiles, Source
+from lit_seq.data.source_data import SourceData
 
 
-class Trees(Sentences):
+class Trees(SourceData, Sentences):
     """Trees in brackets with a label at each node, from files or the Hugging Face hub: sentiment trees.
 
     Reads a column of anything that `datasets.load_dataset` loads, which holds trees such as
@@ -20,31 +20,17 @@ class Trees(Sentences):
 
     Args:
         path: a file format ("text", "csv", "json", "parquet", …), a folder, or a name on the hub.
-        name: configuration of the data set.
-        data_dir: folder of the data files.
-        data_files: data files: names, patterns or URLs, or a mapping from splits to those.
-        revision: version of a data set on the hub.
-        splits: what the data set calls train, validation and test, where it is something else; slices
-            such as train[:1000] are allowed.
-        load_options: further arguments of `datasets.load_dataset`.
         tree_column: column that holds the trees.
-        sentences: the arguments of `Sentences`, of which unit must be word and max_length null.
+        data: the arguments of `SourceData` and of `Sentences`; unit must be word and max_length null.
     """
 
     def __init__(
         self,
         path: str,
-        name: str | None = None,
-        data_dir: str | None = None,
-        data_files: DataFiles | None = None,
-        revision: str | None = None,
-        splits: dict[str, str] | None = None,
-        load_options: dict[str, Any] | None = None,
         tree_column: str = "text",
-        **sentences: Any,
+        **data: Any,
     ) -> None:
-        super().__init__(**sentences)
-        self.source = Source(path, name, data_dir, data_files, revision, splits or {}, load_options or {})
+        super().__init__(path, **data)
         self.tag_column = tree_column
 
     def read(self) -> tuple[dict[Split, list[Sentence]], Any]:

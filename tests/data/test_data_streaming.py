@@ -10,6 +10,7 @@ import torch
 
 from lit_seq.data import Text
 from lit_seq.data import text as text_module
+from lit_seq.data.source import Source
 from lit_seq.data.stored import made_once
 from lit_seq.errors import UserError
 
@@ -102,8 +103,8 @@ def test_it_is_encoded_once_and_again_when_edited(here, monkeypatch):
     (here / "book.txt").write_text(BOOK, encoding="utf-8")
     first = batches(text())
     loaded = []
-    load = text_module.Source.load
-    monkeypatch.setattr(text_module.Source, "load", lambda self: loaded.append(self) or load(self))
+    load = Source.load
+    monkeypatch.setattr(Source, "load", lambda self: loaded.append(self) or load(self))
     assert batches(text()) == first
     assert not loaded
     assert text(unit="word").task.input_size < 60
