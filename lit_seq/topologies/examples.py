@@ -1,5 +1,6 @@
 """Held-out examples in a form that a person can look at."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -8,9 +9,30 @@ from lit_seq.data.batch import Batch
 from lit_seq.data.pictures import data_uri
 from lit_seq.data.task import Task
 from lit_seq.data.vocabulary import Vocabulary
+from lit_seq.samples import Answer, Sample
 
 EXAMPLES = 6
 """How many are shown."""
+
+
+def first(batches: Iterable[Batch]) -> Batch | None:
+    """Return the first examples of the first batch; None where there is none."""
+    batch = next(iter(batches), None)
+    return None if batch is None else batch.of(slice(EXAMPLES))
+
+
+def answered(task: Task, batch: Batch, rows: Sequence[dict[str, Any]]) -> list[Sample]:
+    """Return one answer to each input as a person sees it.
+
+    Args:
+        task: what the inputs are.
+        batch: the inputs.
+        rows: the "prediction" and the "target" of each.
+    """
+    return [
+        Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
+        for (text, image), row in zip(shown_inputs(task, batch), rows, strict=True)
+    ]
 
 
 def steps(batch: Batch, row: int) -> Tensor:

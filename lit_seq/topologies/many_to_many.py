@@ -13,7 +13,7 @@ from lit_seq.metrics.tagging import ENTITY_METRICS, entity_scores, marks_entitie
 from lit_seq.samples import Sample, Series, Tags
 from lit_seq.scan.padding import readable
 from lit_seq.topologies.comparison import METRICS
-from lit_seq.topologies.examples import EXAMPLES, steps, words
+from lit_seq.topologies.examples import first, steps, words
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
 from lit_seq.topologies.tagged import tokens_of
@@ -158,10 +158,9 @@ class ManyToMany(Recurrent):
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return the answers to the first sequences: labels of tokens, or values beside the right ones."""
-        batch = next(iter(batches), None)
+        batch = first(batches)
         if batch is None or self.task.targets == "bits":
             return []
-        batch = batch.of(slice(EXAMPLES))
         rows = self.predictions(batch)
         if self.task.targets == "values":
             names = list(self.task.features or (f"value {i + 1}" for i in range(self.task.target_size)))

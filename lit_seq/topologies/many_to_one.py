@@ -6,9 +6,9 @@ from typing import Any
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
-from lit_seq.samples import Answer, Sample
+from lit_seq.samples import Sample
 from lit_seq.topologies.comparison import answer_rows
-from lit_seq.topologies.examples import EXAMPLES, in_words, shown_inputs
+from lit_seq.topologies.examples import answered, first
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.recurrent import Recurrent
 
@@ -57,13 +57,5 @@ class ManyToOne(Recurrent):
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return the answers to the first sequences."""
-        batch = next(iter(batches), None)
-        if batch is None:
-            return []
-        batch = batch.of(slice(EXAMPLES))
-        return [
-            Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
-            for (text, image), row in zip(
-                shown_inputs(self.task, batch), self.predictions(batch), strict=True
-            )
-        ]
+        batch = first(batches)
+        return [] if batch is None else answered(self.task, batch, self.predictions(batch))

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
-from lit_seq.samples import Answer, Sample
+from lit_seq.samples import Sample
 from lit_seq.topologies.comparison import METRICS, answer_rows, compare, derived
 from lit_seq.topologies.convolution import ConvNet
-from lit_seq.topologies.examples import EXAMPLES, in_words, shown_inputs
+from lit_seq.topologies.examples import answered, first
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.topology import Topology
 
@@ -93,16 +93,8 @@ class OneToOne(Topology):
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return the answers to the first inputs."""
-        batch = next(iter(batches), None)
-        if batch is None:
-            return []
-        batch = batch.of(slice(EXAMPLES))
-        return [
-            Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
-            for (text, image), row in zip(
-                shown_inputs(self.task, batch), self.predictions(batch), strict=True
-            )
-        ]
+        batch = first(batches)
+        return [] if batch is None else answered(self.task, batch, self.predictions(batch))
 
     def _sight(self, image_features: int | None) -> tuple[nn.Module, int]:
         """Return what turns inputs into features, and how many they are."""

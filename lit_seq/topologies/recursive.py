@@ -11,10 +11,10 @@ from lit_seq.cores.dropout import StepDropout
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
-from lit_seq.samples import Answer, Sample, TreeLabels
+from lit_seq.samples import Sample, TreeLabels
 from lit_seq.scan.tree import climb, climb_balanced
 from lit_seq.topologies.comparison import METRICS, answer_rows, compare, derived
-from lit_seq.topologies.examples import EXAMPLES, in_words, shown_inputs, steps, words
+from lit_seq.topologies.examples import answered, first, steps, words
 from lit_seq.topologies.features import Features
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.topology import Topology
@@ -123,10 +123,9 @@ class Recursive(Topology):
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return the classes of all nodes of the first trees, or the answers to the first sequences."""
-        batch = next(iter(batches), None)
+        batch = first(batches)
         if batch is None:
             return []
-        batch = batch.of(slice(EXAMPLES))
         if self.trees == "parsed" and self.task.targets == "classes":
             assert batch.tree is not None
             targets = batch.targets
@@ -134,11 +133,7 @@ class Recursive(Topology):
                 targets = torch.where(batch.tree.parents < 0, targets.unsqueeze(1), IGNORED)
             h = climb(self.cell, self.features(batch.inputs), batch.tree)
             return list(self._labelled(batch, self.head(h), targets))
-        shown = shown_inputs(self.task, batch)
-        return [
-            Answer(text, in_words(row["target"]), in_words(row["prediction"]), image)
-            for (text, image), row in zip(shown, self.predictions(batch), strict=True)
-        ]
+        return answered(self.task, batch, self.predictions(batch))
 
     def _answers(self, h: Tensor) -> Tensor:
         return self.head(self.answer_dropout(h))

@@ -21,7 +21,7 @@ from lit_seq.scan.padding import readable
 from lit_seq.topologies.decoding.decoder import Decoder, DecoderState, Encoded
 from lit_seq.topologies.decoding.sampling import ScheduledSampling
 from lit_seq.topologies.decoding.search import Greedy, Search
-from lit_seq.topologies.examples import EXAMPLES, shown_inputs
+from lit_seq.topologies.examples import first, shown_inputs
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.topology import Topology
 
@@ -146,10 +146,9 @@ class Writer(Topology):
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return answers beside what is right, and where the model looked."""
-        batch = next(iter(batches), None)
+        batch = first(batches)
         if batch is None:
             return []
-        batch = batch.of(slice(EXAMPLES))
         start = self.decoder.start(self.encode(batch))
         written = self._written(batch, start, self.greedy)
         _, _, weights = self.decoder(self._before(written), start)
