@@ -104,7 +104,9 @@ class LinearDynamicalSystem(SeriesModel):
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return forecasts, a past as the smoother sees it, and how the slowest part of the state moves."""
-        batch = next(iter(batches))
+        batch = next(iter(batches), None)
+        if batch is None:
+            return [self._slowest()]
         means, _ = kalman_smoother(self.system(), self._filter(batch.inputs[:1].transpose(0, 1)))
         smoothed = Series(
             title="the past, smoothed",

@@ -136,7 +136,9 @@ class SeriesModel(Topology):
 
     def samples(self, batches: Iterable[Batch]) -> list[Sample]:
         """Return the forecasts of three windows: the first, the middle and the last one of a batch."""
-        batch = next(iter(batches))
+        batch = next(iter(batches), None)
+        if batch is None:
+            return []
         pasts = self.in_own_units(batch.inputs)
         lengths = [len(past) for past in pasts] if batch.lengths is None else batch.lengths.tolist()
         rows = self.predictions(batch)

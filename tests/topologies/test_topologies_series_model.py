@@ -16,6 +16,7 @@ from lit_seq.cli import main
 from lit_seq.data import Batch, GeneratedData, Task
 from lit_seq.errors import UserError
 from lit_seq.packing.run import run_pack
+from lit_seq.run_folder import Status
 from lit_seq.samples import Matrix, Series, Statement
 from lit_seq.topologies.gaussian_hmm import GaussianHMM
 from lit_seq.topologies.linear_dynamical_system import LinearDynamicalSystem
@@ -324,3 +325,13 @@ def test_recovers_regimes(tmp_path):
         (model.chain.transition()[order][:, order], TRANSITION),
     ):
         torch.testing.assert_close(found, wanted.double(), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", ["Forecaster", "LinearDynamicalSystem", "GaussianHMM"])
+def test_trains_where_nothing_is_held_out(tmp_path, kind):
+    command = ["fit", "--model", kind, "--data", "Sunspots", "--data.validation_fraction", "0"]
+    command += ["--trainer.max_steps", "3", "--trainer.enable_progress_bar", "false"]
+    command += ["--wandb.mode", "disabled", "--runs_dir", str(tmp_path), "--name", "run"]
+    assert main(command) == 0
+    status = Status.read(tmp_path / "run")
+    assert (status.state, status.step) == ("finished", 3)
