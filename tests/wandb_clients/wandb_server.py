@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+import server_reports
 import yaml
 
-ENTITY = "team"
+ENTITY = server_reports.ENTITY
 KEY = "a" * 40
 
 
@@ -43,6 +44,7 @@ class Run:
     name: str = ""
     group: str | None = None
     sweep: str | None = None
+    job_type: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -82,6 +84,7 @@ class WandbServer(ThreadingHTTPServer):
     Attributes:
         runs: by id.
         sweeps: by id.
+        views: saved reports, by id.
         connections: number of connections that were opened.
         operations: names of the GraphQL operations asked, in order.
         unknown: what was asked and is not known here; a test should find it empty.
@@ -96,6 +99,7 @@ class WandbServer(ThreadingHTTPServer):
         self.sweeps: dict[str, Sweep] = {}
         self.agents: dict[str, str] = {}
         self.artifacts: dict[str, Artifact] = {}
+        self.views: dict[str, dict[str, Any]] = {}
         self.operations: list[str] = []
         self.unknown: list[str] = []
         self.connections = 0
@@ -138,6 +142,7 @@ class WandbServer(ThreadingHTTPServer):
             "CreateArtifactManifest": self._create_manifest,
             "CreateArtifactFiles": self._create_artifact_files,
             "CommitArtifact": self._commit_artifact,
+            **server_reports.answers(self),
         }
         if operation not in answers:
             self.unknown.append(operation)
@@ -219,6 +224,7 @@ class WandbServer(ThreadingHTTPServer):
         run.name = given.get("displayName") or run.name or name
         run.group = given.get("groupName") or run.group
         run.sweep = given.get("sweep") or run.sweep
+        run.job_type = given.get("jobType") or run.job_type
         if given.get("config"):
             values = {key: item["value"] for key, item in json.loads(given["config"]).items()}
             values.pop("_wandb", None)
