@@ -85,6 +85,9 @@ class CommandLine(LightningCLI):
             self.config = parser.parse_args(arguments)
         except ArgumentError as error:
             raise UserError(explain(str(error), self._options())) from None
+        seed = self.config[self.config.subcommand].seed_everything
+        if not 0 <= seed < 2**32:
+            raise UserError(f"--seed_everything is {seed}; it must be at least 0 and below 2**32.")
 
     def _options(self) -> Iterator[str]:
         for parser in self._subcommand_parsers.values():

@@ -39,7 +39,7 @@ def explain(message: str, options: Iterable[str]) -> str:
         message: jsonargparse's message.
         options: option strings that the parser takes.
     """
-    for rule in (_unrecognised, _missing, _unknown_option, _unknown_class, _wrong_value):
+    for rule in (_unrecognised, _missing, _unknown_option, _no_class, _unknown_class, _wrong_value):
         sentence = rule(message, list(options))
         if sentence:
             return sentence
@@ -96,6 +96,14 @@ def _unknown_option(message: str, options: Sequence[str]) -> str | None:
     )
 
 
+def _no_class(message: str, options: Sequence[str]) -> str | None:
+    found = re.search(r"Expected an import path or a subclass spec, but got (.*?)\. Got value", message)
+    if not found:
+        return None
+    key = re.findall(r'[Pp]arser key "([\w.]+)"', message)[-1]
+    return f"{_path(message, key)} must be the name of a class, not {found[1]}."
+
+
 def _unknown_class(message: str, options: Sequence[str]) -> str | None:
     found = re.search(r"Expected a dot import path string: (\S+?)(?:\.? |\.?$|\. Got)", message, re.MULTILINE)
     if not found:
@@ -123,15 +131,25 @@ def _wrong_value(message: str, options: Sequence[str]) -> str | None:
     keys = re.findall(r'[Pp]arser key "([\w.]+)"', message)
     if not expected or not keys:
         return None
-    given = re.search(r"Got value: ([^\s]+?)\.? ?(?:Got value|$)", message, re.MULTILINE) or re.search(
-        r"Given value: (\S+)", message
-    )
     kinds = [re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", kind) for kind in expected]
     wanted = [kind for kind in dict.fromkeys(kinds) if kind not in ("NoneType", "Tensor")] or kinds
-    literal = re.fullmatch(r"typing\.Literal\[(.*)\]", wanted[0])
-    allowed = f"one of {literal[1]}" if literal else " or ".join(wanted)
-    shown = f", not {given[1].rstrip('.')}" if given else ""
+    literals = [found[1] for kind in wanted if (found := re.fullmatch(r"typing\.Literal\[(.*)\]", kind))]
+    allowed = f"one of {', '.join(literals)}" if literals else " or ".join(wanted)
+    given = _given(message)
+    shown = "" if given is None else f", not {given}"
     return f"{_path(message, keys[-1])} must be {allowed}{shown}."
+
+
+def _given(message: str) -> str | None:
+    """Return the value that was given, as it was written."""
+    for pattern in (
+        r"Given value: NestedArg\(key='[\w.]+', val=(.*)\)$",
+        r"Got value: (.*?)\.? ?(?:Got value|$)",
+        r"Given value: (.*)$",
+    ):
+        if found := re.search(pattern, message, re.MULTILINE):
+            return re.sub(r"^'(.+)'$", r"\1", found[1]) or "an empty text"
+    return None
 
 
 def _path(message: str, name: str) -> str:
