@@ -1,0 +1,19 @@
+"""What writers and readers of W&B runs share."""
+
+TOLD = "lit_seq"
+"""Key of a run's configuration and summary at W&B under which stands what only its folder says else."""
+
+
+def logged_in() -> bool:
+    """Whether there is a key for W&B's server, right or wrong."""
+    import wandb
+
+    # Which server is meant, and where its key may stand, is only known in there.
+    from wandb.sdk.lib import wbauth
+
+    host = wandb.setup().settings.base_url
+    try:
+        login = wbauth.authenticate_session(host=host, source="lit-seq", prompt=False, update_session=False)
+    except wandb.errors.AuthenticationError:
+        return True
+    return login is not None
