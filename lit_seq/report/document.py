@@ -11,6 +11,7 @@ from lit_seq.report.configurations import Configuration
 from lit_seq.report.coordinates import Coordinates, coordinates
 from lit_seq.report.cost import Cost, cost
 from lit_seq.report.curves import Panel, panel
+from lit_seq.report.gradient_flow import SHOWN, Flow, Found, Split, gradient_flow
 from lit_seq.report.heat_map import HeatMap, heat_map
 from lit_seq.report.importance import Importance, importance
 from lit_seq.report.material import Material, gather
@@ -29,6 +30,9 @@ from lit_seq.report.updates import Updates, updates
 from lit_seq.report.wording import count
 
 T = TypeVar("T")
+
+MOST_INSIDE = 12
+"""Metrics of diagnostics that are drawn."""
 
 
 @dataclass
@@ -60,6 +64,9 @@ class Document:
         coordinates: every trial with its settings, of each task.
         importance: which settings decide, in each task.
         profiles: which share of trials is at least so good, over all tasks.
+        flows: how gradients flow through time in the best configurations, where diagnostics looked.
+        splits: what that amounts to.
+        inside: learning curves of what else was seen inside of these.
         cost: what the configurations cost.
         published: figures of others.
         outcomes: what should come out, and whether it did.
@@ -95,6 +102,9 @@ class Document:
     coordinates: list[Coordinates]
     importance: list[Importance]
     profiles: list[Profile]
+    flows: list[Flow]
+    splits: list[Split]
+    inside: list[Panel]
     cost: list[Cost]
     published: list[Published]
     outcomes: list[Outcomes]
@@ -116,6 +126,8 @@ class _Part:
     heat_map: HeatMap | None
     coordinates: Coordinates | None
     importance: Importance
+    flow: Found
+    inside: list[Panel | None]
     cost: list[Cost]
     said: list[Said | None]
 
@@ -157,13 +169,20 @@ def build(plan: Plan) -> Document:
         coordinates=_there(part.coordinates for part in parts),
         importance=[part.importance for part in parts],
         profiles=profiles(entries, scores, material.counted, judge.direction),
+        flows=[one for part in parts for one in part.flow.flows],
+        splits=[one for part in parts for one in part.flow.splits],
+        inside=_there(panel for part in parts for panel in part.inside),
         cost=[one for part in parts for one in part.cost],
         published=plan.published,
         outcomes=outcomes(plan.orderings, rows, judge.direction, plan.statistic),
         said=_there(one for part in parts for one in part.said),
         trials=trials(material.runs, material.configurations, scores, material.counted, judge.metric),
         wandb_groups=sorted({str(g) for run in material.runs if (g := run.config.get("wandb.group"))}),
-        notes=material.notes + _axis_notes(plan.x, parts),
+        notes=[
+            *material.notes,
+            *_axis_notes(plan.x, parts),
+            *(note for part in parts for note in part.flow.notes),
+        ],
         sections=list(SECTIONS) if plan.sections is None else plan.sections,
         asked=plan.sections is not None,
     )
@@ -186,6 +205,10 @@ def _part(task: Task, material: Material, plan: Plan) -> _Part:
         heat_map=heat_map(task.configurations, material.grid or keys, scores, counted, goal, statistic, name),
         coordinates=coordinates(task.configurations, keys, scores, counted, name),
         importance=importance(task.runs, keys, scores, name),
+        flow=gradient_flow(chosen, counted, name),
+        inside=[
+            panel(one, chosen[:SHOWN], finished, statistic, name) for one in _inside_metrics(plan, task.runs)
+        ],
         cost=cost(task.compared, name),
         said=[said(configuration, scores, counted, goal) for configuration in chosen],
     )
@@ -210,3 +233,12 @@ def _panel_metrics(metric: str, runs: Sequence[Run]) -> list[str]:
     counterparts = (f"train/{metric.partition('/')[2]}", "train/loss")
     there = {name for run in runs for name in run.metrics}
     return [metric, *[name for name in counterparts if name in there and name != metric][:1]]
+
+
+def _inside_metrics(plan: Plan, runs: Sequence[Run]) -> list[str]:
+    """Return what diagnostics logged and, where they did or somebody asks, the gradient's norm."""
+    there = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    found = [name for name in there if name.startswith("diagnostics/")]
+    asked = "gradient_flow" in (plan.sections or [])
+    norms = ("train/gradient_norm", "train/gradient_norm_clipped") if found or asked else ()
+    return [*(name for name in norms if name in there), *found][:MOST_INSIDE]

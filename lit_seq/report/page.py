@@ -4,17 +4,20 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from lit_seq.report import captions, figures, sections
+from lit_seq.report import captions, sections
+from lit_seq.report.charts import charts, own_styles
 from lit_seq.report.document import Document
+from lit_seq.report.figures import theme
 from lit_seq.report.figures.figure import Figure
 from lit_seq.report.plain import plain
 from lit_seq.report.said import Moment
-from lit_seq.report.style import Style, styles
-from lit_seq.report.wording import count, duration, listing, metric_name, number
+from lit_seq.report.wording import count, duration, listing, metric_name, number, visible
 from lit_seq.samples import views
 
 SHOWN = 6
@@ -34,16 +37,15 @@ def page(document: Document, folder: Path) -> str:
 
     resources = files("lit_seq.report") / "templates"
     plotly, script = get_plotlyjs(), (resources / "page.js").read_text(encoding="utf-8")
-    names = list(dict.fromkeys(row.label for row in document.rows))
-    own = dict(zip(names, styles(len(names)), strict=True))
     shown = sections.shown(document)
-    drawn = _figures(document, shown, own)
+    drawn = charts(document, shown)
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(lambda name: (resources / name).read_text(encoding="utf-8")),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters |= {
         "number": number,
@@ -60,14 +62,14 @@ def page(document: Document, folder: Path) -> str:
     return environment.get_template("page.html.j2").render(
         document=document,
         captions=captions,
-        styles=own,
+        styles=own_styles(document),
         figures=drawn,
-        data=plain(drawn),
+        data={"templates": theme.TEMPLATES, "narrow": theme.NARROW, "figures": _sized(drawn)},
         sections=[
             (name, sections.section(name, document) if name in sections.NAMES else None) for name in shown
         ],
         moments=_moments(document),
-        view=lambda sample, unfolded: Markup(views.html(sample, unfolded)),
+        view=lambda sample, unfolded: Markup(visible(views.html(sample, unfolded))),
         link=link,
         shown=document.said[:SHOWN],
         plotly=Markup(plotly),
@@ -78,35 +80,11 @@ def page(document: Document, folder: Path) -> str:
     )
 
 
-def _figures(document: Document, shown: list[str], styles: dict[str, Style]) -> dict[str, Figure]:
-    """Return the charts of the sections that are shown, by name."""
-    judge = document.judge
-    drawn: dict[str, list[Figure | None]] = {
-        "curves": [figures.learning_curves(panel, styles, document.x) for panel in document.panels],
-        "intervals": [
-            figures.intervals([row for row in document.rows if row.task == task], judge.title, styles)
-            for task in document.tasks
-        ],
-        "updates": [
-            figures.updates([one for one in document.updates if one.task == task], styles)
-            for task in document.tasks
-        ],
-        "heat_map": [figures.heat_map(grid, judge.direction) for grid in document.heat_maps],
-        "coordinates": [
-            figures.parallel_coordinates(traced, judge.title, judge.direction)
-            for traced in document.coordinates
-        ],
-        "importance": [figures.importance(one) if one.shares else None for one in document.importance],
-        "profile": [
-            figures.profiles(document.profiles, judge.title, judge.direction, styles, len(document.tasks))
-        ],
-    }
+def _sized(drawn: Mapping[str, Figure]) -> dict[str, Any]:
+    """Return what the page's script draws: each figure with its heights on a wide page and on a phone."""
     return {
-        f"{name}-{index}": figure
-        for name, of_section in drawn.items()
-        if {"intervals": "table"}.get(name, name) in shown
-        for index, figure in enumerate(of_section)
-        if figure is not None
+        name: {**plain(figure), "heights": [theme.height(figure), theme.height(figure, narrow=True)]}
+        for name, figure in drawn.items()
     }
 
 

@@ -20,6 +20,7 @@ SECTIONS = (
     "coordinates",
     "importance",
     "profile",
+    "gradient_flow",
     "samples",
     "cost",
     "trials",

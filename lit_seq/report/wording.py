@@ -6,6 +6,19 @@ from collections.abc import Sequence
 _STAGES = {"train": "Training", "val": "Validation", "test": "Test"}
 
 
+# Characters that have no shape of their own, or turn the direction of what stands behind them.
+_HIDDEN = {
+    code: "\ufffd"
+    for codes in ((0x00, 0x09), (0x0B, 0x0D), (0x0E, 0x20), (0x7F, 0xA0), (0x202A, 0x202F), (0x2066, 0x206A))
+    for code in range(*codes)
+}
+
+
+def visible(text: str) -> str:
+    """Replace control characters, so that a text cannot change how the text around it is read."""
+    return text.translate(_HIDDEN)
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """Write `value` with `digits` significant digits; a dash for None."""
     if value is None:
@@ -39,9 +52,11 @@ def duration(seconds: float | None) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """Write "val/bits_per_character" as "Validation bits per character"."""
+    """Write "val/bits_per_character" as "Validation bits per character", of a diagnostic what it is."""
     stage, slash, rest = metric.partition("/")
     words = (rest if slash else stage).replace("_", " ")
+    if stage == "diagnostics":
+        return words[:1].upper() + words[1:]
     if slash:
         return f"{_STAGES.get(stage, stage)} {words}"
     return words

@@ -126,7 +126,9 @@ def test_everything_that_comes_from_data_is_escaped(tmp_path):
     assert "49" not in re.findall(r"\{\{.*?\}\}", page.text)
     # Plotly reads HTML in labels: in the data of the figures no label may hold a tag.
     data = re.search(r'id="figures">(.*?)</script>', source, flags=re.DOTALL)[1]
-    names = [trace.get("name", "") for figure in json.loads(data).values() for trace in figure["data"]]
+    names = [
+        trace.get("name", "") for figure in json.loads(data)["figures"].values() for trace in figure["data"]
+    ]
     assert any("&lt;script&gt;" in name for name in names)
     assert not any("<" in name for name in names)
 
@@ -221,7 +223,7 @@ def test_markdown_tables_hold_together(tmp_path):
     assert all(len({line.count("|") for line in table}) == 1 for table in tables)
     assert "```text\nGLOUCESTER:\nWhat say you" in text
     hostile = write_report(hostile_sweep(tmp_path / "s"), format="md").read_text()
-    outside = re.sub(r"(`{3,})text\n.*?\n\1", "", hostile, flags=re.DOTALL)
+    outside = re.sub(r"(`{3,})\w+\n.*?\n\1", "", hostile, flags=re.DOTALL)
     assert "<" not in outside
     for block in outside.split("\n\n"):
         if block.startswith("|"):

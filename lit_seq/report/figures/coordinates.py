@@ -12,7 +12,7 @@ from lit_seq.report.heat_map import ordered
 from lit_seq.report.plan import Goal
 from lit_seq.report.style import GREY, SCALE
 from lit_seq.report.table import is_number
-from lit_seq.report.wording import number
+from lit_seq.report.wording import listing, number
 
 _SHADES = 8
 _MOST_TICKS = 7
@@ -111,7 +111,6 @@ def parallel_coordinates(traced: Coordinates, title: str, goal: Goal) -> Figure:
             "xanchor": "right" if axis == len(scales) else "left",
             "xshift": -4 if axis == len(scales) else 4,
             "font": {"size": 11},
-            "bgcolor": "#ffffff",
             "opacity": 0.85,
         }
         for axis, scale in enumerate([*scales, end])
@@ -129,7 +128,8 @@ def parallel_coordinates(traced: Coordinates, title: str, goal: Goal) -> Figure:
         "hovermode": "closest",
         "showlegend": False,
     }
-    return Figure(data, layout)
+    alt = f"A line for each trial through {listing([short[key] for key in traced.keys])} to its {title}"
+    return Figure(data, layout, alt)
 
 
 def _colour(shade: int) -> str:

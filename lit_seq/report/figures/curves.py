@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from lit_seq.report.curves import Curve, Line, Panel
-from lit_seq.report.figures.figure import Figure, label, rounded, transparent
+from lit_seq.report.figures.figure import Figure, label, named, rounded, transparent
 from lit_seq.report.plan import Axis
 from lit_seq.report.style import COLOURS, Style
 from lit_seq.report.wording import metric_name, number
@@ -42,7 +42,9 @@ def learning_curves(panel: Panel, styles: dict[str, Style], x: Axis = "step") ->
         "showlegend": len(panel.curves) > 1 or bool(ends),
     }
     paces = {unit: [pace[unit] for _, pace in traces] for unit in units}
-    return Figure([trace for trace, _ in traces], layout, paces, x if x in units else "step", len(own))
+    alt = f"Curves of {named([curve.label for curve in panel.curves])}: {metric_name(panel.metric)}"
+    unit = x if x in units else "step"
+    return Figure([trace for trace, _ in traces], layout, alt, paces, unit, len(own))
 
 
 def _back(curve: Curve, style: Style, singly: bool) -> list[Paced]:

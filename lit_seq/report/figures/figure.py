@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lit_seq.report.wording import count, listing, visible
+
 
 @dataclass
 class Figure:
@@ -12,25 +14,36 @@ class Figure:
 
     Attributes:
         data: plotly traces.
-        layout: plotly layout.
+        layout: plotly layout, without what `lit_seq.report.figures.theme` adds.
+        alt: what it shows, for who cannot see it.
         paces: for each further unit of the x axis, what x of each trace is multiplied with: a number, or one
             for each point.
         x: unit that the axis starts with: "step" or one of `paces`.
         rows: number of legend entries, or of lines of a chart of intervals: what its height depends on.
         tall: whether each of `rows` needs a line of its own.
+        panels: number of charts above each other that it consists of.
     """
 
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+    alt: str
     paces: dict[str, list[float | list[float]]] = field(default_factory=dict)
     x: str = "step"
     rows: int = 0
     tall: bool = False
+    panels: int = 1
 
 
 def label(text: str, longest: int = 60) -> str:
     """Make text safe as a plotly label: plotly reads some HTML in labels, such as links."""
+    text = visible(text)
     return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
+
+
+def named(labels: Sequence[str], most: int = 6) -> str:
+    """List what a chart shows, as far as that can be listened to."""
+    others = [count(len(labels) - most, "other")] if len(labels) > most else []
+    return listing([*labels[:most], *others])
 
 
 def rounded(values: Sequence[float], digits: int = 5) -> list[float]:

@@ -67,11 +67,12 @@ def heat_map(grid: HeatMap, goal: Goal) -> Figure:
         for key, own in zip((grid.x, grid.y), names, strict=True)
     ]
     layout = {"xaxis": axes[0], "yaxis": axes[1], "annotations": annotations, "showlegend": False}
-    return Figure([trace], layout, rows=len(grid.rows), tall=True)
+    alt = f"Grid of {short[grid.y]} against {short[grid.x]}, each square with the mean of its trials"
+    return Figure([trace], layout, alt, rows=len(grid.rows), tall=True)
 
 
 def _annotation(square: Square, x: int, y: int, best: float | None, scale: Any) -> dict[str, Any]:
-    annotation: dict[str, Any] = {"x": x, "y": y, "showarrow": False}
+    annotation: dict[str, Any] = {"x": x, "y": y, "showarrow": False, "bgcolor": "rgba(0,0,0,0)"}
     if square.value is None:
         # No colour lies below: the page's own ink is read best.
         return annotation | {"text": label(told(square)), "font": {"size": 11}}

@@ -1,7 +1,7 @@
 """Shares of the variance, as bars."""
 
 from lit_seq.report.configurations import short_names
-from lit_seq.report.figures.figure import Figure, label
+from lit_seq.report.figures.figure import Figure, label, named
 from lit_seq.report.importance import Importance
 from lit_seq.report.style import COLOURS
 
@@ -25,4 +25,5 @@ def importance(found: Importance) -> Figure:
         "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False},
         "showlegend": False,
     }
-    return Figure([trace], layout, rows=len(found.shares), tall=True)
+    bars = [f"{short[key]} {share:.0%}" for key, share in found.shares.items()]
+    return Figure([trace], layout, f"Shares of the variance: {named(bars)}", rows=len(bars), tall=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lit_seq.report.captions import MOST_INTERVALS
-from lit_seq.report.figures.figure import Figure, label
+from lit_seq.report.figures.figure import Figure, label, named
 from lit_seq.report.style import Style
 from lit_seq.report.table import Row
 from lit_seq.report.wording import number
@@ -72,4 +72,5 @@ def intervals(rows: Sequence[Row], title: str, styles: dict[str, Style]) -> Figu
         "hovermode": "closest",
         "showlegend": False,
     }
-    return Figure(data, layout, rows=len(shown), tall=True)
+    alt = f"{title}: means and intervals of {named([row.label for row in shown])}"
+    return Figure(data, layout, alt, rows=len(shown), tall=True)

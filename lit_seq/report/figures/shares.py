@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lit_seq.report.figures.figure import Figure, label, rounded, transparent
+from lit_seq.report.figures.figure import Figure, label, named, rounded, transparent
 from lit_seq.report.plan import Goal
 from lit_seq.report.profile import Profile
 from lit_seq.report.style import Style
@@ -24,7 +24,8 @@ def updates(found: Sequence[Updates], styles: dict[str, Style]) -> Figure:
         "hovermode": "closest",
         "showlegend": True,
     }
-    return Figure(data, layout, rows=sum(not styles[one.label].plain for one in found))
+    alt = f"Share of trials at the threshold by now, of {named([one.label for one in found])}"
+    return Figure(data, layout, alt, rows=sum(not styles[one.label].plain for one in found))
 
 
 def profiles(
@@ -68,7 +69,8 @@ def profiles(
         "hovermode": "closest",
         "showlegend": len(found) > 1,
     }
-    return Figure(data, layout, rows=sum(not styles[one.label].plain for one in found))
+    alt = f"Share of trials at least so good: {title} of {named([one.label for one in found])}"
+    return Figure(data, layout, alt, rows=sum(not styles[one.label].plain for one in found))
 
 
 def _steps(

@@ -6,6 +6,7 @@ from lit_seq.report.document import Document
 from lit_seq.report.sections.block import Section
 from lit_seq.report.sections.comparison import pairs, profile, published
 from lit_seq.report.sections.effort import cost, updates
+from lit_seq.report.sections.inside import gradient_flow
 from lit_seq.report.sections.settings import coordinates, heat_map, importance
 
 _WRITERS: dict[str, Callable[[Document], Section]] = {
@@ -16,6 +17,7 @@ _WRITERS: dict[str, Callable[[Document], Section]] = {
     "coordinates": coordinates,
     "importance": importance,
     "profile": profile,
+    "gradient_flow": gradient_flow,
     "cost": cost,
 }
 NAMES = tuple(_WRITERS)

@@ -35,6 +35,7 @@ class Block:
         rows: of the table.
         caption: how the numbers were made.
         folded: whether the table says what the chart says.
+        axes: whether a reader can choose the chart's axes.
     """
 
     title: str | None = None
@@ -43,6 +44,7 @@ class Block:
     rows: list[list[Cell]] = field(default_factory=list)
     caption: str = ""
     folded: bool = False
+    axes: bool = False
 
 
 @dataclass

@@ -1,34 +1,19 @@
 "use strict";
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const { figures, templates, narrow } = JSON.parse(document.getElementById("figures").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const state = {};
   const units = { seconds: "Training time (s)", tokens: "Tokens" };
 
-  const theme = (print) => dark.matches && !print
-    ? { ink: "#e6e9ed", line: "#343a42", page: "#16181d" }
-    : { ink: "#1b1f24", line: "#dfe3e8", page: "#ffffff" };
-
   function layout(name, box, print) {
-    const { layout: own, rows, tall } = figures[name];
-    const { ink, line, page } = theme(print);
+    const { layout: own, heights } = figures[name];
     const width = print ? 660 : box.clientWidth;
-    const axis = { gridcolor: line, linecolor: line, zerolinecolor: line, automargin: true, ticks: "", exponentformat: "power" };
-    const entries = own.showlegend ? rows : 0;
-    const height = tall ? 110 + (rows > 10 ? 28 : 44) * rows : (width < 480 ? 320 : 400) + 22 * Math.ceil(entries / (width < 480 ? 1.5 : 3));
     const merged = {
-      ...own, width, height,
-      font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", size: 13, color: ink },
-      paper_bgcolor: page, plot_bgcolor: page,
-      margin: { l: 48, r: 12, t: 12, b: 44 },
-      hoverlabel: { namelength: -1, font: { size: 13 } },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemwidth: 40 },
+      ...own, width, height: heights[Number(width < narrow)],
+      template: templates[dark.matches && !print ? "dark" : "light"],
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-      xaxis: { ...axis, ...own.xaxis },
-      yaxis: { ...axis, ...own.yaxis },
+      xaxis: { ...own.xaxis }, yaxis: { ...own.yaxis },
     };
-    // A label's ground hides what runs below it: it is the page's.
-    if (own.annotations) merged.annotations = own.annotations.map((one) => one.bgcolor ? { ...one, bgcolor: page } : one);
     const chosen = state[name];
     if (chosen.log !== undefined) {
       merged.yaxis.type = chosen.log ? "log" : "linear";
