@@ -16,6 +16,7 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "sample": "lit_seq.topologies.sample_command",
     "sweep": "lit_seq.sweep.command",
+    "agent": "lit_seq.agent.command",
     "status": "lit_seq.sweep.status_command",
     "report": "lit_seq.report.command",
     "list": "lit_seq.listing",
@@ -29,6 +30,7 @@ usage: lit-seq COMMAND …
   validate, test, predict                    lit-seq test --ckpt_path runs/NAME/checkpoints/best.ckpt
   sample     let a language model write:     lit-seq sample --ckpt runs/NAME/checkpoints/best.ckpt
   sweep      train what a sweep file asks:   lit-seq sweep sweeps/quickstart.yaml
+  agent      train a W&B sweep's runs:   lit-seq agent ENTITY/PROJECT/SWEEP_ID
   status     how far a sweep is:             lit-seq status runs/quickstart --watch
   report     compare runs:                   lit-seq report runs/quickstart
   list       what there is to choose from:   lit-seq list cells
@@ -47,9 +49,9 @@ usage: lit-seq {command} [--config FILE] --model CLASS --data CLASS [--KEY VALUE
   --trainer.NAME VALUE      any argument of lightning.Trainer: max_steps, gradient_clip_val, accelerator, …
   --seed_everything N       seed of weights, data order and dropout (0)
   --runs_dir DIR --name NAME            the run's folder is DIR/NAME (runs/, date and time)
-  --ckpt_path last|best|FILE            checkpoint to go on from, or to test
+  --ckpt_path last|best|FILE            checkpoint to go on from, or to test; wandb:ENTITY/PROJECT/model-RUN_ID
   --checkpoint.every_seconds S          age of last.ckpt (10); also every_steps, monitor, mode
-  --wandb.project P --wandb.group G --wandb.mode auto|online|offline|disabled
+  --wandb.project P --wandb.group G --wandb.mode auto|online|offline|disabled  --wandb.log_model true
   --config FILE             YAML with the same keys, such as a run's config.yaml; what follows goes before it
 
   lit-seq {command} --model.help LanguageModel    the options of a class: also --data.help, --optimizer.help

@@ -15,6 +15,7 @@ from lit_seq.topologies import Topology
 from lit_seq.training.halving import judge
 from lit_seq.training.record import Diverged
 from lit_seq.training.samples import Samples
+from lit_seq.training.wandb_stop import asked_to_stop
 
 
 class PackProgress(L.Callback):
@@ -71,6 +72,7 @@ class PackProgress(L.Callback):
         self._pack.write_training_row()
         self._let_diverged_go(trainer)
         self._halve(trainer)
+        self._stop_those_asked()
         for row, trial in enumerate(self._pack.trials):
             model = self._pack.stacked.template
             lookers: list[Diagnostic | Samples] = [*trial.diagnostics, trial.recording.samples]
@@ -135,6 +137,11 @@ class PackProgress(L.Callback):
     def _halve(self, trainer: L.Trainer) -> None:
         judge([halving for trial in self._pack.trials if (halving := trial.recording.halving)], trainer)
         self._checkpoints.leaving |= self._halved()
+
+    def _stop_those_asked(self) -> None:
+        for trial in self._pack.trials:
+            if reason := asked_to_stop(trial.folder):
+                self._checkpoints.leaving[trial] = "stopped", reason
 
     def _halved(self) -> dict[PackedTrial, End]:
         halved: dict[PackedTrial, End] = {}

@@ -75,6 +75,9 @@ def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) 
                 half = (len(left) + 1) // 2
                 again = [left[:half], left[half:]]
                 print(f"The pack of {len(left)} failed ({failure}); it goes on in parts.", file=sys.stderr)
+            finally:
+                for index in group:
+                    trials[index].join()
         for part in again:
             commands_of_part = [_resumed(commands[index], trials[index].folder) for index in part]
             codes.update(zip(part, run_pack(commands_of_part, _Part(logging, part)), strict=True))
@@ -135,7 +138,7 @@ def _train(trials: list[PackedTrial]) -> list[int]:
         pass
     except Interrupted as interruption:
         for trial in pack.trials:
-            trial.finish("running", str(interruption))
+            trial.finish("running", str(interruption), preempted=True)
         return [_code(trial) for trial in trials]
     except (TooLarge, Unpackable) as obstacle:
         for trial in pack.trials:

@@ -57,10 +57,15 @@ class PackedTrial(Run):
             if self.checkpoint is not None:
                 self.recording.checkpoints.restore_random()
 
-    def finish(self, state: State, reason: str | None = None) -> None:
+    def finish(self, state: State, reason: str | None = None, preempted: bool = False) -> None:
         """End the recording, and say so in the trial's log."""
         with self.printing():
-            self.recording.finish(state, reason)
+            self.recording.finish(state, reason, preempted)
+
+    def join(self) -> None:
+        """Wait until W&B has taken what the trial left."""
+        with self.printing():
+            self.recording.join()
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Make the recording; the trainer is the pack's."""

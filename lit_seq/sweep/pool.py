@@ -53,9 +53,16 @@ class WorkerProcess:
     def give(self, trials: list[dict[str, Any]]) -> None:
         """Send a task; see `lit_seq.sweep.worker` for a trial's keys."""
         self.task = [trial["number"] for trial in trials]
+        self._send({"trials": trials})
+
+    def stop_trial(self, folder: Path, reason: str) -> None:
+        """Ask the trial in a folder to save and stop, and no other of its pack."""
+        self._send({"stop": str(folder), "reason": reason})
+
+    def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # a dead worker is found by `death`
-            self._process.stdin.write(json.dumps({"trials": trials}).encode() + b"\n")
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
 
     def read(self) -> list[dict[str, Any]]:
@@ -197,6 +204,12 @@ class Pool:
             died = {"event": "died", "error": death, "place": place}
             events += [{**died, "number": number} for number in worker.task]
         return events
+
+    def stop_trial(self, number: int, folder: Path, reason: str) -> None:
+        """Ask a trial to save and stop, and no other of its pack."""
+        for worker in self._workers.values():
+            if number in worker.task:
+                worker.stop_trial(folder, reason)
 
     def interrupt(self) -> None:
         """Ask all running trials to save and stop."""

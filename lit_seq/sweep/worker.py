@@ -7,8 +7,9 @@ It reads tasks from its standard input, a JSON object a line:
 and answers on its standard output, a JSON object a line: {"event": "ready"} once, and after each trial
 {"event": "ended", "number": 7, "code": 0, "error": null}, where code is that of `lit_seq.cli.main`. Several
 trials of a task train as a pack; "alone" says why one does not. What a trial prints goes to its log, what a
-pack prints to its first trial's. SIGINT asks the running trial to save and stop. When the input ends, because
-the driver is done with it or dead, the worker stops in the same way.
+pack prints to its first trial's. {"stop": "runs/abc", "reason": …} ends the trial in that folder, and no
+other of its pack. SIGINT asks the running trials to save and stop. When the input ends, because the driver is
+done with it or dead, the worker stops in the same way.
 """
 
 import gc
@@ -22,6 +23,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from lit_seq.allocator import keep_freed_memory
@@ -60,7 +62,13 @@ class Worker:
 
     def _read(self) -> None:
         for line in self._tasks:
-            self._queue.put(json.loads(line))
+            message = json.loads(line)
+            if "stop" in message:
+                from lit_seq.training.wandb_stop import ask_to_stop
+
+                ask_to_stop(Path(message["stop"]), message["reason"])
+            else:
+                self._queue.put(message)
         self._ended = True
         self._queue.put(None)
         if self._busy:

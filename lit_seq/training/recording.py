@@ -10,16 +10,19 @@ from typing import Any
 
 import lightning as L
 import yaml
+from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.errors import UserError
-from lit_seq.run_folder import State, Status, replacing
+from lit_seq.run_folder import ENDED, State, Status, replacing
 from lit_seq.training.checkpoints import CheckpointPolicy, Checkpoints
 from lit_seq.training.halving import Halving
 from lit_seq.training.hyperband import Hyperband
 from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.record import Record
 from lit_seq.training.samples import Samples
+from lit_seq.training.wandb_common import TOLD
 from lit_seq.training.wandb_run import Wandb, WandbRun
+from lit_seq.training.wandb_stop import StopOnRequest, forget
 
 
 class Recording:
@@ -55,10 +58,11 @@ class Recording:
         status.wandb_run_id = status.wandb_run_id or os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4)
         with disk_errors(folder):
             self.metrics = MetricsFile(folder, resume_after, hyperband.metric if hyperband else None)
+        told = {"overrides": list(status.overrides)}
         self.wandb_run = (
             None
             if wandb.mode == "disabled"
-            else WandbRun(folder, wandb, status.wandb_run_id, {**config, **status.overrides})
+            else WandbRun(folder, wandb, status.wandb_run_id, {**config, **status.overrides, TOLD: told})
         )
         self.record = Record(folder, status, self.metrics)
         self.samples = Samples(folder, self.metrics, self.wandb_run)
@@ -66,8 +70,10 @@ class Recording:
         self.halving = Halving(hyperband, folder.name, self.metrics, self.checkpoints) if hyperband else None
         self.loggers = [self.metrics, *([self.wandb_run] if self.wandb_run else [])]
         halving = [self.halving] if self.halving else []
-        self.callbacks: list[L.Callback] = [self.record, self.samples, *halving, self.checkpoints]
+        stop = StopOnRequest(folder, self.checkpoints)
+        self.callbacks: list[L.Callback] = [self.record, self.samples, *halving, stop, self.checkpoints]
 
+    @rank_zero_only
     def begin(self) -> None:
         """Write config.yaml and status.json, and start the W&B run."""
         if self.wandb_run:
@@ -84,17 +90,31 @@ class Recording:
         for logger in self.loggers:
             logger.log_metrics(metrics, step)
 
-    def finish(self, state: State, reason: str | None = None) -> None:
-        """Write what is left, and end the W&B run; a trial that "running" is finished with can be resumed."""
+    @rank_zero_only
+    def finish(self, state: State, reason: str | None = None, preempted: bool = False) -> None:
+        """Write what is left, and begin to end the W&B run; `join` waits for its end.
+
+        Args:
+            state: how the run ended; one that "running" is finished with can be resumed.
+            reason: why.
+            preempted: the run was interrupted from outside; W&B may let another machine go on with it.
+        """
         with disk_errors(self.folder):
             self.metrics.flush()
             self.record.write(state, reason=reason)
+        if state in ENDED:
+            forget(self.folder)
         if self.wandb_run:
-            self.wandb_run.exit_code = 0 if state in ("finished", "stopped") else 1
-            self.wandb_run.close()
+            self.wandb_run.tell(self.record.status)
+            self.wandb_run.close(0 if state in ("finished", "stopped") else 1, preempted)
         name = self.checkpoints.policy.monitor
         figure = f", {name} {self.metrics.latest[name]:.4g}" if name in self.metrics.latest else ""
         print(f"{state}{f' ({reason})' if reason else ''}{figure}: {self.folder}", file=sys.stderr)
+
+    def join(self) -> None:
+        """Wait until W&B has taken all there is, as long as it may take for that."""
+        if self.wandb_run:
+            self.wandb_run.join()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from lit_seq.training.predictions import PredictionsFile
 from lit_seq.training.progress import RunProgress
 from lit_seq.training.record import Diverged
 from lit_seq.training.recording import Recording, disk_errors
+from lit_seq.training.wandb_artifacts import PREFIX, with_artifact
 
 NAMED = ("last", "best")
 """Checkpoints that `--ckpt_path` takes by name, from the run's own folder."""
@@ -57,6 +58,10 @@ class Run(CommandLine):
         self.folder = Path(options.runs_dir) / name
         path = self.folder / "checkpoints" / f"{options.ckpt_path}.ckpt" if named else options.ckpt_path
         begun = (self.folder / "config.yaml").exists()
+        if begun and not path and not options.name and os.environ.get("WANDB_SWEEP_ID"):
+            # W&B's agent was given a run again that was preempted, and says so by its id alone.
+            named, options.ckpt_path = True, "last"
+            path = self.folder / "checkpoints" / "last.ckpt"
         if self.subcommand == "fit":
             if begun and path is None:
                 raise UserError(
@@ -128,7 +133,9 @@ class Run(CommandLine):
             recording.record.status.step = self.trainer.global_step
         except Interrupted as interruption:
             state, reason = "running", str(interruption)
-            raise
+            if recording.wandb_run is None or not recording.wandb_run.stopped_by_agent():
+                raise
+            state, reason = "stopped", "stopped by the W&B sweep"
         except Diverged as divergence:
             state, reason = "diverged", str(divergence)
             raise
@@ -137,7 +144,8 @@ class Run(CommandLine):
             raise
         finally:
             if (self.folder / "config.yaml").exists():
-                recording.finish(state, reason)
+                recording.finish(state, reason, preempted=state == "running")
+                recording.join()
 
     def validate(self, model: L.LightningModule, **kwargs: Any) -> None:
         """Evaluate the checkpoint on the validation data."""
@@ -211,6 +219,8 @@ def with_own_config(arguments: Sequence[str]) -> list[str]:
     for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
         key, equals, value = word.partition("=")
         given[key] = value if equals else following
+    if given.get("--ckpt_path", "").startswith(PREFIX):
+        return with_own_config(with_artifact(arguments, given))
     checkpoint = given.get("--ckpt_path")
     if checkpoint in NAMED and given.get("--name"):
         folder = Path(given.get("--runs_dir", "runs")) / given["--name"]

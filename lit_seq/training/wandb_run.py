@@ -4,8 +4,9 @@ import csv
 import os
 import shutil
 import sys
+import threading
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,25 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.errors import UserError
+from lit_seq.run_folder import Status
 from lit_seq.samples import from_line, views
+from lit_seq.training.wandb_artifacts import log_model
+from lit_seq.training.wandb_common import TOLD, logged_in
 from lit_seq.training.wandb_files import close_parts
+from lit_seq.training.wandb_stop import ask_to_stop
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 
 PATIENCE = 20.0
 """Seconds that W&B's server has to take a run; the environment's WANDB_INIT_TIMEOUT goes before."""
+
+LAST_PATIENCE = 60.0
+"""Seconds that W&B has to take the last rows of a run; the environment's WANDB_FINISH_TIMEOUT goes before."""
+
+_STOPPED = """
+query RunStoppedStatus($projectName: String, $entityName: String, $runId: String!) {
+    project(name: $projectName, entityName: $entityName) { run(name: $runId) { stopped } }
+}"""
 
 
 @dataclass
@@ -32,18 +45,23 @@ class Wandb:
         group: name that the runs of one sweep share.
         mode: "auto" is online where there is a login and offline otherwise; the environment's WANDB_MODE
             goes before "auto". "disabled" makes no run.
+        sweep: id of the W&B sweep that gave the run its values; `lit-seq agent` sets it.
+        log_model: keep the run folder with its checkpoints at W&B, as the artifact model-RUN_ID, whenever the
+            run ends or is interrupted.
     """
 
     project: str | None = None
     entity: str | None = None
     group: str | None = None
     mode: Mode = "auto"
+    sweep: str | None = None
+    log_model: bool = False
 
     def resolved_mode(self) -> str:
         """Return the mode with "auto" decided."""
         if self.mode != "auto":
             return self.mode
-        return os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+        return os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
 
 
 @cache
@@ -53,20 +71,6 @@ def _list_packages_once() -> None:
 
     look = wandb.util.working_set
     wandb.util.working_set = cache(lambda: tuple(look()))
-
-
-def _logged_in() -> bool:
-    import wandb
-
-    # Which server is meant, and where its key may stand, is only known in there.
-    from wandb.sdk.lib import wbauth
-
-    host = wandb.setup().settings.base_url
-    try:
-        login = wbauth.authenticate_session(host=host, source="lit-seq", prompt=False, update_session=False)
-    except wandb.errors.AuthenticationError:
-        return True
-    return login is not None
 
 
 class WandbRun(Logger):
@@ -82,15 +86,25 @@ class WandbRun(Logger):
         settings: project, group and mode.
         run_id: id of the run, kept over all resumptions.
         config: the full configuration.
+        job_type: what the run is for, where it does not train.
     """
 
-    def __init__(self, folder: Path, settings: Wandb, run_id: str, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Wandb,
+        run_id: str,
+        config: dict[str, Any],
+        job_type: str | None = None,
+    ) -> None:
         super().__init__()
+        self._job_type = job_type
         self._folder, self._settings, self._id, self._config = folder, settings, run_id, config
         self._run: Any = None
         self._row: dict[str, Any] = {}
         self._step = -1
-        self.exit_code = 0
+        self._closing: threading.Thread | None = None
+        self._taken = True
 
     @property
     def name(self) -> str:
@@ -131,7 +145,6 @@ class WandbRun(Logger):
 
         _list_packages_once()
         existed = self._folder.exists()
-        timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE))
         try:
             return wandb.init(
                 id=self._id,
@@ -141,11 +154,21 @@ class WandbRun(Logger):
                 project=self._settings.project or os.environ.get("WANDB_PROJECT", "lit-seq"),
                 entity=self._settings.entity,
                 group=self._settings.group,
+                job_type=self._job_type,
                 config=self._config,
                 dir=self._folder,
                 mode=mode,
                 reinit="create_new",
-                settings=wandb.Settings(silent=True, console="off", init_timeout=timeout),
+                settings=wandb.Settings(
+                    silent=True,
+                    console="off",
+                    init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE)),
+                    finish_timeout=float(os.environ.get("WANDB_FINISH_TIMEOUT", LAST_PATIENCE)),
+                    finish_timeout_raises=True,
+                    # W&B's own way is SIGINT, which would interrupt a whole pack.
+                    stop_fn=partial(ask_to_stop, self._folder, "stopped at W&B"),
+                    sweep_id=self._settings.sweep,
+                ),
             )
         except wandb.errors.Error as error:
             if not existed:
@@ -183,12 +206,65 @@ class WandbRun(Logger):
             table.add_data(line["step"], line["moment"], line["kind"], views.text(sample), view)
         self.log_metrics({"samples": table}, step)
 
-    def close(self) -> None:
-        """End the run with `exit_code`, so that W&B shows failed runs as failed."""
+    def tell(self, status: Status) -> None:
+        """Say in the run's summary what its folder says of its end, for reports that are made from W&B."""
         if self._run is not None:
-            self._send()
-            self._run.finish(exit_code=self.exit_code)
-            self._run = None
+            kept = ("state", "reason", "seconds", "step", "max_steps", "pack")
+            self._run.summary[TOLD] = {name: getattr(status, name) for name in kept}
+
+    def close(self, exit_code: int, preempted: bool = False) -> None:
+        """Begin to end the run; `join` waits for the end.
+
+        Args:
+            exit_code: what W&B shows runs by: as finished if it is 0, as failed else.
+            preempted: let W&B's server hand the run out again, if it is of a sweep.
+        """
+        if self._run is None:
+            return
+        self._send()
+        if preempted:
+            self._run.mark_preempting()
+        if self._settings.log_model:
+            log_model(self._run, self._folder)
+        # What is left of a run may take its time: other trials of the process go on meanwhile.
+        self._closing = threading.Thread(target=self._finish, args=(self._run, exit_code))
+        self._closing.start()
+        self._run = None
+
+    def join(self) -> None:
+        """Wait until the run has ended, for as long as W&B may take, and say what it did not take."""
+        if self._closing is None:
+            return
+        self._closing.join()
+        self._closing = None
+        if not self._taken:
+            parts = " ".join(str(part) for part in sorted((self._folder / "wandb").glob("run-*")))
+            print(
+                f"W&B has not taken all rows of this run; send them by:  wandb sync {parts}", file=sys.stderr
+            )
+
+    def stopped_by_agent(self) -> bool:
+        """Tell whether `wandb agent` sent SIGTERM because the sweep stops this run: it gives no reason."""
+        import wandb
+
+        if self._run is None or self._run.offline or not os.environ.get("WANDB_SWEEP_ID"):
+            return False
+        variables = {
+            "entityName": self._run.entity,
+            "projectName": self._run.project,
+            "runId": self._id,
+        }
+        try:
+            answer = wandb.Api()._service_api.execute_graphql(_STOPPED, variables=variables, timeout=5)
+            return bool(answer["project"]["run"]["stopped"])
+        except Exception:  # whatever it is, the run may be handed out again
+            return False
+
+    def _finish(self, run: Any, exit_code: int) -> None:
+        try:
+            run.finish(exit_code=exit_code)
+        except TimeoutError:
+            self._taken = False
 
     def _send(self) -> None:
         if self._row and self._step >= self._first_step:

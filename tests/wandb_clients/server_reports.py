@@ -23,9 +23,9 @@ def answers(server: "WandbServer") -> dict[str, Callable[..., Any]]:
     def runs(
         project: str,
         filters: str = "{}",
-        perPage: int = 50,
+        perPage: int = 50,  # noqa: N803
         cursor: str | None = None,
-        **_: Any,  # noqa: N803
+        **_: Any,
     ) -> dict[str, Any]:
         everything = [one for one in server.runs.values() if one.project == project]
         if not everything:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from wandb_server import Sweep
+from server_sweeps import Sweep
 
 import lit_seq
 from lit_seq.configuration import parse

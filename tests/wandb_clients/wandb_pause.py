@@ -1,8 +1,13 @@
-"""A callback that makes a run slow enough to be killed in the middle, named by its import path."""
+"""What makes a run slow enough to be stopped in the middle, named by its import path."""
 
 import time
+from typing import Any
 
 import lightning as L
+import torch
+
+from lit_seq.data import AddingProblem
+from lit_seq.data.batch import Batch
 
 
 class Pause(L.Callback):
@@ -13,3 +18,15 @@ class Pause(L.Callback):
 
     def on_train_batch_start(self, *args: object) -> None:
         time.sleep(self.seconds)
+
+
+class SlowAdding(AddingProblem):
+    """The adding problem with a sleep before each batch, which a pack can have as well."""
+
+    def __init__(self, seconds: float = 0.0, **adding: Any) -> None:
+        super().__init__(**adding)
+        self.seconds = seconds
+
+    def generate(self, size: int, generator: torch.Generator) -> Batch:
+        time.sleep(self.seconds)
+        return super().generate(size, generator)

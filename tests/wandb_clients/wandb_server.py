@@ -5,19 +5,20 @@ and noted in `WandbServer.unknown`.
 """
 
 import base64
-import itertools
 import json
-import random
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+import server_artifacts
 import server_reports
-import yaml
+import server_sweeps
+from server_artifacts import Artifact
+from server_sweeps import Sweep
 
 ENTITY = server_reports.ENTITY
 KEY = "a" * 40
@@ -35,7 +36,10 @@ class Run:
         id: what its address ends in; `name` is only shown.
         config: plain values, without W&B's own `_wandb`.
         history: logged rows, at the offsets that the client gave.
-        state: running, finished or failed.
+        values: what a sweep has given it.
+        state: pending, running, finished, failed or preempted.
+        stopped: whether it is to stop: its agent and its client are told.
+        preempting: whether it has said that it is preempted.
         files: uploaded ones.
     """
 
@@ -50,32 +54,14 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)
     state: str = "running"
     exit_code: int | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+    preempting: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
 
     def metric(self, name: str) -> dict[int, float]:
         """Return the values of a metric by step."""
         return {row["_step"]: row[name] for row in self.history if name in row}
-
-
-@dataclass
-class Sweep:
-    """A sweep, and the points that are left of it."""
-
-    id: str
-    project: str
-    config: dict[str, Any]
-    points: Iterator[dict[str, Any]]
-    runs: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Artifact:
-    """A version of an artifact, such as W&B makes for every table."""
-
-    name: str
-    type: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    committed: bool = False
 
 
 class WandbServer(ThreadingHTTPServer):
@@ -85,6 +71,7 @@ class WandbServer(ThreadingHTTPServer):
         runs: by id.
         sweeps: by id.
         views: saved reports, by id.
+        away: whether connections are cut, as by a server that is restarted.
         connections: number of connections that were opened.
         operations: names of the GraphQL operations asked, in order.
         unknown: what was asked and is not known here; a test should find it empty.
@@ -103,6 +90,7 @@ class WandbServer(ThreadingHTTPServer):
         self.operations: list[str] = []
         self.unknown: list[str] = []
         self.connections = 0
+        self.away = False
         self.lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -129,19 +117,12 @@ class WandbServer(ThreadingHTTPServer):
         answers: dict[str, Callable[..., Any]] = {
             "Viewer": self._viewer,
             "ServerFeaturesQuery": lambda: {"serverInfo": {"features": []}},
-            "UpsertSweep": self._upsert_sweep,
-            "SweepWithRuns": self._sweep_with_runs,
-            "CreateAgent": self._create_agent,
-            "Heartbeat": self._heartbeat,
             "RunResumeStatus": self._resume_status,
             "UpsertBucket": self._upsert_bucket,
             "CreateRunFiles": self._create_run_files,
             "OrganizationCoreWeaveOrganizationID": lambda **_: {"entity": {"organization": None}},
-            "ArtifactType": self._artifact_type,
-            "CreateArtifact": self._create_artifact,
-            "CreateArtifactManifest": self._create_manifest,
-            "CreateArtifactFiles": self._create_artifact_files,
-            "CommitArtifact": self._commit_artifact,
+            **server_artifacts.answers(self),
+            **server_sweeps.answers(self),
             **server_reports.answers(self),
         }
         if operation not in answers:
@@ -150,50 +131,16 @@ class WandbServer(ThreadingHTTPServer):
         with self.lock:
             return {"data": answers[operation](**variables)}
 
+    def new_run(self, sweep: Sweep) -> Run:
+        """Make a run that an agent is to start."""
+        run = Run(secrets.token_hex(4), sweep.project, sweep=sweep.id, state="pending")
+        run.name = f"{sweep.config.get('name', 'sweep')}-{run.id}"
+        self.runs[run.id] = run
+        return run
+
     def _viewer(self, **_: Any) -> dict[str, Any]:
         user = {"id": "1", "entity": ENTITY, "username": ENTITY, "email": "", "flags": "{}"}
         return {"viewer": {**user, "teams": {"edges": [{"node": {"name": ENTITY}}]}}}
-
-    def _upsert_sweep(self, config: str, projectName: str | None = None, **_: Any) -> dict[str, Any]:  # noqa: N803
-        content = yaml.safe_load(config)
-        project = projectName or content.get("project") or "uncategorized"
-        sweep = Sweep(secrets.token_hex(4), project, content, points(content))
-        self.sweeps[sweep.id] = sweep
-        return {
-            "upsertSweep": {
-                "sweep": {"name": sweep.id, "project": _project(project)},
-                "configValidationWarnings": [],
-            }
-        }
-
-    def _sweep_with_runs(self, sweep: str, **_: Any) -> dict[str, Any]:
-        one = self.sweeps[sweep]
-        shown = {"id": one.id, "name": one.id, "method": one.config["method"], "state": "RUNNING"}
-        return {"project": {"sweep": {**shown, "config": yaml.safe_dump(one.config), "runs": {"edges": []}}}}
-
-    def _create_agent(self, sweep: str, **_: Any) -> dict[str, Any]:
-        agent = secrets.token_hex(4)
-        self.agents[agent] = sweep
-        return {"createAgent": {"agent": {"id": agent}}}
-
-    def _heartbeat(self, id: str, runState: str, **_: Any) -> dict[str, Any]:  # noqa: A002, N803
-        """Give the agent one run at a time, and let it go home when there are no more."""
-        sweep = self.sweeps[self.agents[id]]
-        commands: list[dict[str, Any]] = []
-        if not any(json.loads(runState).values()):
-            cap = sweep.config.get("run_cap")
-            point = None if cap is not None and len(sweep.runs) >= cap else next(sweep.points, None)
-            if point is None:
-                commands.append({"type": "exit"})
-            else:
-                run = Run(secrets.token_hex(4), sweep.project, sweep=sweep.id, state="pending")
-                run.name = f"{sweep.config.get('name', 'sweep')}-{run.id}"
-                self.runs[run.id] = run
-                sweep.runs.append(run.id)
-                args = {key: {"value": value} for key, value in point.items()}
-                program = sweep.config.get("program", "")
-                commands.append({"type": "run", "run_id": run.id, "args": args, "program": program})
-        return {"agentHeartbeat": {"agent": {"id": id}, "commands": json.dumps(commands)}}
 
     def _resume_status(self, name: str, project: str, **_: Any) -> dict[str, Any]:
         run = self.runs.get(name)
@@ -247,38 +194,6 @@ class WandbServer(ThreadingHTTPServer):
         targets = [{"name": name, "uploadUrl": f"{self.url}/run/{run}/{name}"} for name in files]
         return {"createRunFiles": {"runID": run, "uploadHeaders": [], "files": targets}}
 
-    def _artifact_type(self, name: str, **_: Any) -> dict[str, Any]:
-        kinds = [one.type for one in self.artifacts.values() if one.name == name.partition(":")[0]]
-        return {"project": {"artifact": {"artifactType": {"name": kinds[0]}} if kinds else None}}
-
-    def _create_artifact(self, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-        artifact = secrets.token_hex(4)
-        self.artifacts[artifact] = Artifact(input["artifactCollectionName"], input["artifactTypeName"])
-        shown = {"id": artifact, "state": "PENDING", "artifactSequence": {"latestArtifact": None}}
-        return {"createArtifact": {"artifact": shown}}
-
-    def _create_manifest(self, artifactID: str, includeUpload: bool, **_: Any) -> dict[str, Any]:  # noqa: N803
-        target = {"uploadUrl": f"{self.url}/artifact/{artifactID}/manifest", "uploadHeaders": []}
-        file = {"id": artifactID, **(target if includeUpload else {})}
-        return {"createArtifactManifest": {"artifactManifest": {"id": artifactID, "file": file}}}
-
-    def _create_artifact_files(self, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002
-        nodes = [
-            {
-                "storagePath": one["name"],
-                "uploadUrl": f"{self.url}/artifact/{one['artifactID']}/{one['name']}",
-                "uploadHeaders": [],
-                "uploadMultipartUrls": None,
-                "artifact": {"id": one["artifactID"]},
-            }
-            for one in input["artifactFiles"]
-        ]
-        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
-
-    def _commit_artifact(self, artifactID: str) -> dict[str, Any]:  # noqa: N803
-        self.artifacts[artifactID].committed = True
-        return {"commitArtifact": {"artifact": {"id": artifactID, "digest": ""}}}
-
     def stream(self, run: Run, content: dict[str, Any]) -> None:
         """Take rows in at their offsets, and the run's end."""
         for name, part in content.get("files", {}).items():
@@ -290,9 +205,12 @@ class WandbServer(ThreadingHTTPServer):
                 run.history[offset : offset + len(lines)] = lines
             elif name == "wandb-summary.json":
                 run.summary = lines[-1]
+        server_sweeps.halve(self, run)
+        run.preempting = run.preempting or bool(content.get("preempting"))
         if content.get("complete"):
             run.exit_code = content.get("exitcode", 0)
             run.state = "failed" if run.exit_code else "finished"
+            server_sweeps.ended(self, run)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -301,6 +219,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
+        if self.server.away:
+            self.close_connection = True
+            return
         key = base64.b64encode(f"api:{KEY}".encode()).decode()
         if self.headers.get("Authorization") != f"Basic {key}":
             self._reply(401, {"errors": [{"message": "invalid API key"}]})
@@ -310,9 +231,10 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path == "/graphql":
                 self._reply(200, self.server.answer(content["query"], content.get("variables") or {}))
             elif found := re.fullmatch(r"/files/([^/]+)/([^/]+)/([^/]+)/file_stream", self.path):
+                run = self.server.runs[found[3]]
                 with self.server.lock:
-                    self.server.stream(self.server.runs[found[3]], content)
-                self._reply(200, {"exitcode": None, "limits": {}})
+                    self.server.stream(run, content)
+                self._reply(200, {"exitcode": None, "limits": {}, "stopped": run.stopped})
             else:
                 self._unknown()
         except Exception as error:
@@ -328,7 +250,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, {})
 
     def do_GET(self) -> None:
-        self._unknown()
+        found = re.fullmatch(r"/artifact/([^/]+)/(.+)", self.path)
+        content = self.server.artifacts[found[1]].files.get(found[2]) if found else None
+        if content is None:
+            self._unknown()
+        else:
+            self._reply(200, content)
 
     def _unknown(self) -> None:
         self.server.unknown.append(f"{self.command} {self.path}")
@@ -337,8 +264,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _reply(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
+    def _reply(self, status: int, content: dict[str, Any] | bytes) -> None:
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -347,48 +274,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """Stay silent."""
-
-
-def points(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a sweep's points as W&B sends them: keys in alphabetical order, whole floats as integers."""
-    parameters = list(_leaves(config["parameters"]))
-    if config["method"] == "grid":
-        for values in itertools.product(*(law.get("values", [law.get("value")]) for _, law in parameters)):
-            yield _nested([path for path, _ in parameters], list(values))
-    else:
-        generator = random.Random(0)
-        while True:
-            yield _nested([path for path, _ in parameters], [_draw(law, generator) for _, law in parameters])
-
-
-def _leaves(
-    parameters: dict[str, Any], path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    for name, law in sorted(parameters.items()):
-        if "parameters" in law:
-            yield from _leaves(law["parameters"], (*path, name))
-        else:
-            yield (*path, name), law
-
-
-def _draw(law: dict[str, Any], generator: random.Random) -> Any:
-    if "min" not in law:
-        return generator.choice(law.get("values", [law.get("value")]))
-    if isinstance(law["min"], int) and isinstance(law["max"], int):
-        return generator.randint(law["min"], law["max"])
-    if "log" in law.get("distribution", ""):
-        return law["min"] * (law["max"] / law["min"]) ** generator.random()
-    return generator.uniform(law["min"], law["max"])
-
-
-def _nested(paths: list[tuple[str, ...]], values: list[Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, value in zip(paths, values, strict=True):
-        branch = tree
-        for name in path[:-1]:
-            branch = branch.setdefault(name, {})
-        branch[path[-1]] = int(value) if isinstance(value, float) and value.is_integer() else value
-    return tree
 
 
 def _project(name: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""`lit-seq agent`: a W&B sweep's runs, trained as packs."""
