@@ -29,10 +29,10 @@ class AffineCell(Cell[StateT]):
         input_size: features of an input.
         hidden_size: features of the hidden state.
         input_init: how W is drawn, gate by gate.
-        input_std: standard deviation of W where `input_init` is "normal".
+        input_std: standard deviation of W where `input_init` is "normal" or "sparse".
         recurrent_init: how U is drawn, gate by gate.
         recurrent_scale: factor on the drawn U: gain of an orthogonal matrix, diagonal of an identity.
-        recurrent_std: standard deviation of U where `recurrent_init` is "normal".
+        recurrent_std: standard deviation of U where `recurrent_init` is "normal" or "sparse".
         bias: add b, initially zero.
         spectral_radius: largest modulus of an eigenvalue of U, gate by gate: each block is scaled to have it
             after it is drawn; None leaves it as drawn.

@@ -5,7 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Initialisation = Literal["glorot", "he", "orthogonal", "identity", "normal", "uniform"]
+Initialisation = Literal["glorot", "he", "orthogonal", "identity", "normal", "sparse", "uniform"]
+
+CONNECTIONS = 15
+"""Entries of a row that are not zero in a "sparse" matrix."""
 
 
 @torch.no_grad()
@@ -27,9 +30,10 @@ def initialise(
         gates: number of blocks.
         kind: "glorot": U(±√(6 / (inputs + hidden))), Glorot & Bengio 2010 eq. 16; "he": N(0, 2 / inputs),
             He et al. 2015 eq. 10; "orthogonal": Saxe et al. 2014; "identity": ones on the diagonal, Le,
-            Jaitly & Hinton 2015; "normal": N(0, `std`²); "uniform": U(±1/√hidden), as `torch.nn.RNN`.
+            Jaitly & Hinton 2015; "normal": N(0, `std`²); "sparse": the same in 15 entries of each row,
+            drawn at random, and zero elsewhere, Martens 2010; "uniform": U(±1/√hidden), as `torch.nn.RNN`.
         scale: factor on the result.
-        std: standard deviation of "normal".
+        std: standard deviation of "normal" and "sparse".
         spectral_radius: of each block in the end; None leaves it as drawn.
     """
     hidden = weight.shape[0] // gates
@@ -45,6 +49,9 @@ def initialise(
                 nn.init.eye_(block)
             case "normal":
                 nn.init.normal_(block, std=std)
+            case "sparse":
+                nn.init.normal_(block, std=std)
+                block[torch.rand_like(block).argsort(1) >= CONNECTIONS] = 0
             case "uniform":
                 nn.init.uniform_(block, -(hidden**-0.5), hidden**-0.5)
         block.mul_(scale)

@@ -1,11 +1,15 @@
 """A sequence in, one answer out."""
 
+import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
+
+from torch import nn
 
 from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
+from lit_seq.errors import UserError
 from lit_seq.samples import Sample
 from lit_seq.topologies.comparison import answer_rows
 from lit_seq.topologies.examples import answered, first
@@ -25,8 +29,11 @@ class ManyToOne(Recurrent):
         embedding_size: features of a token's learned embedding; None feeds one-hot vectors.
         omega: coefficient of Pascanu's regulariser against vanishing gradients (`lit_seq.topologies.omega`),
             for training in the plain loop; null leaves it out, 0 only logs it.
+        head_std: standard deviation of W, drawn from a normal distribution, with b zero; null draws both as
+            `torch.nn.Linear` does.
     """
 
+    values: ClassVar[tuple[str, ...]] = (*Recurrent.values, "head_std")
     alignments = ("sequence",)
 
     def __init__(
@@ -35,8 +42,14 @@ class ManyToOne(Recurrent):
         core: Callable[[int], Core] = Stack,
         embedding_size: int | None = 64,
         omega: float | None = None,
+        head_std: float | None = None,
     ) -> None:
-        super().__init__(task, core, embedding_size, omega)
+        super().__init__(task, core, embedding_size, omega, head_std=head_std)
+        if head_std is not None:
+            if not 0 <= head_std < math.inf:
+                raise UserError(f"head_std is {head_std}; it must be null, or a number that is at least 0.")
+            nn.init.normal_(self.head.weight, std=head_std)
+            nn.init.zeros_(self.head.bias)
 
     def measure(self, batch: Batch, state: CoreState | None = None) -> Measured:
         """Return loss and metrics of one batch; `state` is where the sequences start."""

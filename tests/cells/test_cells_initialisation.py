@@ -73,6 +73,18 @@ def test_recurrent_std_and_scale(kind: type[Cell[Any]]) -> None:
 
 
 @pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(("hidden", "connections"), [(100, 15), (6, 6)])
+def test_sparse_has_fifteen_connections_a_unit(kind: type[Cell[Any]], hidden: int, connections: int) -> None:
+    torch.manual_seed(0)
+    cell = kind(2, hidden, recurrent_init="sparse", recurrent_std=0.3)
+    for block in blocks(cell, cell.weight_recurrent):
+        assert torch.equal((block != 0).sum(1), torch.full((hidden,), connections))
+        if hidden > connections:
+            assert (block != 0).sum(0).min() < connections < (block != 0).sum(0).max()
+            assert block[block != 0].std().item() == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", CELLS)
 def test_biases_start_at_zero_apart_from_the_forget_gate(kind: type[Cell[Any]]) -> None:
     expected = torch.zeros(kind(3, 4).gates * 4)
     if kind is LSTM:
