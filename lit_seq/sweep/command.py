@@ -1,7 +1,7 @@
 """`lit-seq sweep FILE`: train what a W&B sweep file asks for, on this machine."""
 
 import argparse
-import shlex
+import secrets
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -33,7 +33,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--resume", action="store_true", help="finish what was interrupted or failed")
     parser.add_argument("--seed", type=int, default=0, help="of method random and bayes (0)")
-    parser.add_argument("--storage", metavar="URL", help="Optuna's storage (study.db in the sweep's folder)")
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="Optuna's storage (study.db in the sweep's folder); postgresql://… lets any number of machines "
+        "run the same command on one sweep",
+    )
+    parser.add_argument(
+        "--lease",
+        type=float,
+        default=180.0,
+        metavar="SECONDS",
+        help="when the trials of a machine that gives no sign of life go to another (180)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,16 +58,19 @@ def run(args: argparse.Namespace) -> int:
         UserError: wrong input, nothing started.
     """
     from lit_seq.packing.plan import pack_size
-    from lit_seq.sweep.driver import take_up
     from lit_seq.sweep.file import read_sweep_file
-    from lit_seq.sweep.folder import check_same, create, locked, note_resumption
+    from lit_seq.sweep.folder import check_same, create, locked, note_driver
+    from lit_seq.sweep.lease import SHORTEST
     from lit_seq.sweep.pool import Pool, device_variables
     from lit_seq.sweep.rehearsal import rehearse
     from lit_seq.sweep.search import Search
-    from lit_seq.sweep.study import Study, sqlite_url
+    from lit_seq.sweep.storage import is_shared, sqlite_url
+    from lit_seq.sweep.study import Study, Terms
 
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers is {args.workers}; it must be at least 1.")
+    if not args.lease >= SHORTEST:
+        raise UserError(f"--lease is {args.lease:g}; it must be at least {SHORTEST:g} seconds.")
     pack_size(args.pack)
     file = read_sweep_file(args.file)
     name = args.name or file.name
@@ -66,18 +81,25 @@ def run(args: argparse.Namespace) -> int:
     for note in file.notes:
         print(note, file=sys.stderr)
     print(f"{name}: {search.description()}", flush=True)
-    if folder.exists():
-        check_same(folder, file, args.resume)
+    begun = folder.exists()
+    if begun:
+        check_same(folder, file, args.resume, args.storage)
     else:
         rehearse(folder, search, args.seed)
-        create(folder, search, args.storage, args.seed)
+        create(folder, search, args.storage, Terms(args.seed, args.lease, secrets.token_hex(8)))
+    storage = args.storage or sqlite_url(folder)
+    shared = is_shared(storage)
+    if shared and file.early_terminate is not None:
+        print(f"Hyperband compares the trials whose folders lie in {folder}.", file=sys.stderr)
     variables = device_variables(args.workers)
-    with locked(folder) as lock, closing(Pool(variables, folder / "workers.log", lock)) as pool:
+    with locked(folder, shared) as lock, closing(Pool(variables, folder / "workers.log", lock)) as pool:
         pool.start()
-        study = Study(args.storage or sqlite_url(folder), name, search)
+        study = Study(storage, name, search)
+        study.hand_on()
         if args.resume:
-            take_up(folder, study, file)
-            note_resumption(folder)
+            study.retry()
+        if begun:
+            note_driver(folder)
         return _work(folder, args, study, search, pool)
 
 
@@ -85,7 +107,9 @@ def _work(folder: Path, args: argparse.Namespace, study: "Study", search: "Searc
     from lit_seq.packing.plan import pack_size
     from lit_seq.sweep.display import display_for
     from lit_seq.sweep.driver import Driver
+    from lit_seq.sweep.environment import command_line
     from lit_seq.sweep.outcome import describe_outcome, write_sweep_report
+    from lit_seq.sweep.trial import read_trials
 
     size = pack_size(args.pack)
     display = display_for(search.file, pool.places)
@@ -96,13 +120,15 @@ def _work(folder: Path, args: argparse.Namespace, study: "Study", search: "Searc
     except UserError as error:
         print(f"lit-seq: {error} The sweep stops here; --resume goes on.", file=sys.stderr)
         return 1
-    trials = list(driver.trials.values())
     if not done:
-        again = shlex.join(["lit-seq", *sys.argv[1:], *([] if args.resume else ["--resume"])])
+        again = command_line(*([] if args.resume else ["--resume"]))
         print(f"Interrupted; go on by:  {again}", file=sys.stderr)
         return 130
+    trials = list(read_trials(folder, search.file.metric).values())
     for sentence in describe_outcome(trials, search.file):
         print(sentence)
+    if study.shared and len(trials) < search.size:
+        print(f"The other trials of {search.size} are in the folders of other machines.")
     try:
         print(f"Report: {write_sweep_report(folder, search.file)}")
     except UserError as error:

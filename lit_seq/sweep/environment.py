@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lit_seq
+from lit_seq.sweep.storage import without_password
 
 _PACKAGES = ("lit-seq", "torch", "lightning", "wandb", "datasets", "optuna", "numpy")
 
@@ -23,13 +24,18 @@ def describe_environment() -> dict[str, Any]:
     """
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": shlex.join(["lit-seq", *sys.argv[1:]]),
+        "command": command_line(),
         "directory": str(Path.cwd()),
         "host": platform.node(),
         "commit": _commit(Path(lit_seq.__file__).parent),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "devices": devices(),
     }
+
+
+def command_line(*further: str) -> str:
+    """Return this process's command line and further words, as it may be shown: without passwords."""
+    return shlex.join(without_password(word) for word in ("lit-seq", *sys.argv[1:], *further))
 
 
 def cores() -> int:

@@ -1,20 +1,23 @@
-"""A sweep's folder: laid down whole or not at all, and worked on by one process at a time.
+"""A sweep's folder: laid down whole or not at all.
+
+One driver at a time works on a sweep whose state lies there; drivers with a storage in common may share it.
 
 RUNS_DIR/NAME/
     sweep.yaml         the file as launched
     environment.json   see `describe_environment`
     study.db           see `Study`
     rungs.jsonl        see `lit_seq.training.rungs`, where the sweep has early_terminate
-    lock               held while the sweep runs, by the driver and by its workers
+    lock               held while the sweep runs, by its drivers and by their workers
     trials/0007/       run folders, with args.json and log.txt besides
 """
 
+import errno
 import fcntl
 import json
 import os
+import platform
 import secrets
 import shutil
-import string
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,25 +30,27 @@ from lit_seq.run_folder import Status, replacing
 from lit_seq.sweep.environment import describe_environment
 from lit_seq.sweep.file import SweepFile
 from lit_seq.sweep.search import Search, dotted
-from lit_seq.sweep.study import Study, sqlite_url
+from lit_seq.sweep.storage import is_shared, sqlite_url
+from lit_seq.sweep.study import Study, Terms
 from lit_seq.sweep.yaml_text import load_yaml
 
 _PATIENCE = 90.0
 
 
-def create(folder: Path, search: Search, storage: str | None, seed: int) -> None:
-    """Lay down a new sweep.
+def create(folder: Path, search: Search, storage: str | None, terms: Terms) -> None:
+    """Lay down a new sweep, or this machine's folder of one that others work on already.
 
-    It is made under another name and renamed at the end: a full disk or Ctrl-C leaves nothing behind.
+    It is made under another name and renamed at the end: a full disk or Ctrl-C leaves nothing behind. Where
+    machines share the work, a trial's folder is made by the machine that runs it.
 
     Args:
         folder: RUNS_DIR/NAME.
         search: the sweep's trials.
         storage: Optuna's storage URL; None for study.db in the folder.
-        seed: of method random and bayes.
+        terms: of a new study.
 
     Raises:
-        UserError: the folder or the storage cannot be made.
+        UserError: the folder or the storage cannot be made, or the storage holds another such sweep.
     """
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -57,22 +62,55 @@ def create(folder: Path, search: Search, storage: str | None, seed: int) -> None
                 json.dumps(describe_environment(), indent=1), encoding="utf-8"
             )
             (made / "trials").mkdir()
-            for number, point in enumerate(search.points(seed)):
-                lay_down_trial(trial_folder(made, number), search.values(point))
-            Study.create(storage or sqlite_url(made), folder.name, search, seed)
-            made.rename(folder)
+            url = storage or sqlite_url(made)
+            if not is_shared(url):
+                for number, point in enumerate(search.points(terms.seed)):
+                    path = trial_folder(made, number)
+                    lay_down_trial(path, search.values(point), terms.wandb_id(number))
+            if not Study.create(url, folder.name, search, terms):
+                Study(url, folder.name, search)
+            _rename(made, folder, is_shared(url))
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
 
 
-def lay_down_trial(folder: Path, values: dict[str, Any]) -> Status:
-    """Make the folder of a trial that has not begun, and give it its W&B run id."""
+def _rename(made: Path, folder: Path, shared: bool) -> None:
+    try:
+        made.rename(folder)
+    except OSError as error:
+        if not shared or error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        # Another machine was faster.
+        shutil.rmtree(made)
+
+
+def lay_down_trial(folder: Path, values: dict[str, Any], wandb_id: str) -> Status:
+    """Make the folder of a trial that has not begun."""
     folder.mkdir(exist_ok=True)
-    run_id = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
-    status = Status(wandb_run_id=run_id, overrides=dotted(values))
+    status = Status(wandb_run_id=wandb_id, overrides=dotted(values))
     (folder / "args.json").write_text(json.dumps(values), encoding="utf-8")
     status.write(folder)
+    return status
+
+
+def prepare_trial(folder: Path, values: dict[str, Any], wandb_id: str) -> Status:
+    """Make a trial's folder ready for an attempt, and return the status there, which may be that of an end.
+
+    Args:
+        folder: the trial's.
+        values: the trial's.
+        wandb_id: id of its W&B run.
+    """
+    try:
+        status = Status.read(folder)
+    except UserError:
+        if folder.exists():
+            requeue(folder, None)
+        return lay_down_trial(folder, values, wandb_id)
+    if status.state in ("running", "failed"):
+        requeue(folder, status)
+        return Status.read(folder)
     return status
 
 
@@ -81,11 +119,12 @@ def trial_folder(sweep: Path, number: int) -> Path:
     return sweep / "trials" / f"{number:04d}"
 
 
-def check_same(folder: Path, file: SweepFile, resume: bool) -> None:
+def check_same(folder: Path, file: SweepFile, resume: bool, storage: str | None) -> None:
     """Check that a folder may be worked on.
 
     Raises:
-        UserError: it holds a sweep and `resume` is not asked for, or it holds another sweep or none.
+        UserError: it holds another sweep or none, or this sweep with its state elsewhere, or this sweep,
+            and neither is `resume` asked for nor the storage shared.
     """
     try:
         source = (folder / "sweep.yaml").read_text(encoding="utf-8")
@@ -93,14 +132,17 @@ def check_same(folder: Path, file: SweepFile, resume: bool) -> None:
         raise UserError(f"{folder} exists, but holds no sweep; give another --name or --runs_dir.") from None
     if load_yaml(source, str(folder / "sweep.yaml"))[0] != file.content:
         raise UserError(f"{folder} holds another sweep than {file.path}; give another --name or --runs_dir.")
-    if not resume:
+    if not resume and not (storage and is_shared(storage)):
         raise UserError(f"{folder} holds this sweep already; give --resume to finish it, or another --name.")
+    if storage is None and not (folder / "study.db").exists():
+        raise UserError(f"{folder} has no study.db; give the --storage that the sweep was started with.")
 
 
-def note_resumption(folder: Path) -> None:
+def note_driver(folder: Path) -> None:
     """Add this process to environment.json."""
     path = folder / "environment.json"
-    with disk_errors(folder):
+    with disk_errors(folder), (folder / "sweep.yaml").open("r+", encoding="utf-8") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
         environment = json.loads(path.read_text(encoding="utf-8"))
         environment.setdefault("resumed", []).append(describe_environment())
         with replacing(path) as file:
@@ -128,36 +170,45 @@ def requeue(folder: Path, status: Status | None) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[IO[str]]:
+def locked(folder: Path, shared: bool = False) -> Iterator[IO[str]]:
     """Hold a sweep's lock. The kernel lets go of it when all processes that have the file open are gone.
+
+    Args:
+        folder: the sweep's.
+        shared: whether others may hold it as well.
 
     Yields:
         The lock's file, which workers inherit: so a driver that follows a killed one waits for its workers.
 
     Raises:
-        UserError: another driver is at work.
+        UserError: another driver is at work, or the file system has no locks.
     """
     with disk_errors(folder):
         file = (folder / "lock").open("a+", encoding="utf-8")
     with file:
-        _wait_for_lock(file, folder)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with disk_errors(folder):
+            _wait_for_lock(file, folder, shared)
+        if not shared:
+            file.truncate(0)
+            file.write(f"{os.getpid()} {platform.node()}")
+            file.flush()
         yield file
 
 
-def _wait_for_lock(file: IO[str], folder: Path) -> None:
+def _wait_for_lock(file: IO[str], folder: Path, shared: bool) -> None:
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             return
         except BlockingIOError:
             file.seek(0)
-            driver = file.read().strip()
-        if _alive(driver) or time.monotonic() > deadline:
-            raise UserError(f"{folder} is being worked on by another lit-seq sweep (process {driver}).")
+            process, _, host = file.read().strip().partition(" ")
+        if host not in ("", platform.node()) or _alive(process) or time.monotonic() > deadline:
+            raise UserError(
+                f"{folder} is being worked on by another lit-seq sweep (process {process} on {host}); "
+                "several may work on one with --storage postgresql://…, or one with --workers."
+            )
         time.sleep(0.2)
 
 

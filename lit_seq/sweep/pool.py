@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -50,10 +51,15 @@ class WorkerProcess:
         self.answers = self._process.stdout
         os.set_blocking(self.answers.fileno(), False)
 
-    def give(self, trials: list[dict[str, Any]]) -> None:
+    def give(self, trials: list[dict[str, Any]], deadline: float | None) -> None:
         """Send a task; see `lit_seq.sweep.worker` for a trial's keys."""
         self.task = [trial["number"] for trial in trials]
+        self.renew(deadline)
         self._send({"trials": trials})
+
+    def renew(self, deadline: float | None) -> None:
+        """Say until when the worker may work, by `lit_seq.sweep.lease.clock`."""
+        self._send({"lease": deadline})
 
     def stop_trial(self, folder: Path, reason: str) -> None:
         """Ask the trial in a folder to save and stop, and no other of its pack."""
@@ -168,9 +174,30 @@ class Pool:
         for place in range(len(self._variables)):
             self._worker(place)
 
-    def give(self, place: int, trials: list[dict[str, Any]]) -> None:
-        """Start a task, and the worker for it where there is none."""
-        self._worker(place).give(trials)
+    def give(self, place: int, trials: list[dict[str, Any]], deadline: float | None = None) -> None:
+        """Start a task, and the worker for it where there is none.
+
+        Args:
+            place: where.
+            trials: see `lit_seq.sweep.worker`.
+            deadline: until when they may be worked on, unless `renew` is called; None for ever.
+        """
+        self._worker(place).give(trials, deadline)
+
+    def renew(self, deadline: float) -> None:
+        """Let the workers go on until another deadline."""
+        for worker in self._workers.values():
+            worker.renew(deadline)
+
+    def drop(self, numbers: Collection[int]) -> set[int]:
+        """End the workers that have any of these trials at once; return all trials that they had."""
+        dropped: set[int] = set()
+        for place, worker in list(self._workers.items()):
+            if not set(worker.task).isdisjoint(numbers):
+                dropped |= set(worker.task)
+                worker.kill()
+                del self._workers[place]
+        return dropped
 
     def _worker(self, place: int) -> WorkerProcess:
         worker = self._workers.get(place)

@@ -51,7 +51,7 @@ def worked_on(sweep: Path) -> bool:
     """Return whether a driver, or a worker that outlived its driver, is at work on a sweep."""
     try:
         with (sweep / "lock").open(encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -1,24 +1,30 @@
-"""The state of a sweep, in an Optuna study."""
+"""The state of a sweep, in an Optuna study that several drivers may work on."""
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lit_seq.errors import UserError
 from lit_seq.run_folder import State
+from lit_seq.sweep import rows
 from lit_seq.sweep.search import Search
+from lit_seq.sweep.storage import is_shared, open_storage, storage_errors, without_password
 
-_NUMBER, _SEED = "number", "seed"
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+_IDS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class Attempt(NamedTuple):
-    """A trial that is to run now.
+    """A trial that waits, or is to run now.
 
     Attributes:
         number: the trial's, which names its folder.
         values: nested as W&B's agent gets them.
-        handle: Optuna's number of this attempt.
+        handle: the storage's name of this attempt.
     """
 
     number: int
@@ -26,13 +32,51 @@ class Attempt(NamedTuple):
     handle: int
 
 
+class Terms(NamedTuple):
+    """What all drivers of a sweep have in common besides its file.
+
+    Attributes:
+        seed: of method random and bayes.
+        lease: seconds without a sign of life after which a driver's trials are another's.
+        salt: makes the ids of the trials' W&B runs.
+    """
+
+    seed: int
+    lease: float
+    salt: str
+
+    def wandb_id(self, number: int) -> str:
+        """Return the id of a trial's W&B run: the same on every machine that takes it up."""
+        digest = hashlib.sha256(f"{self.salt} {number}".encode()).digest()
+        return "".join(_IDS[byte % len(_IDS)] for byte in digest[:8])
+
+
+class Counts(NamedTuple):
+    """How many trials there are.
+
+    Attributes:
+        waiting: have not begun, or wait for another attempt.
+        running: have begun, here or elsewhere.
+        best: the best value of those that are finished, as far as the storage knows.
+    """
+
+    waiting: int
+    running: int
+    best: float | None
+
+
 class Study:
     """The trials of a sweep: which wait, which run, which are over.
 
-    A trial that is tried again is a new trial for Optuna, whose trials never come back from their end;
-    the attribute "number" says which trial of the sweep it is. Finished trials are COMPLETE with their
-    metric, failed ones FAIL. Diverged and stopped ones, and finished ones without a metric, are PRUNED,
-    which the search by `method: bayes` takes for worse than all others.
+    A trial that is tried again after its end is a new trial for Optuna, whose trials never come back from
+    their end; the attribute "number" says which trial of the sweep it is. Finished trials are COMPLETE with
+    their metric, failed ones FAIL. Diverged and stopped ones, and finished ones without a metric, are
+    PRUNED, which the search by `method: bayes` takes for worse than all others.
+
+    A driver holds its attempts by a lease that it renews (`renew`). The attempt of a driver that did not is
+    ended as FAIL by whoever finds that out (`hand_on`), and the trial waits again as a new one: so whatever
+    the first driver yet says about the attempt comes too late, and is not heard. Every change of several
+    rows holds the row of the study, as Optuna does to number its trials.
 
     Args:
         storage: Optuna's storage URL.
@@ -40,146 +84,171 @@ class Study:
         search: the sweep's search space.
 
     Raises:
-        UserError: the storage cannot be opened, or has no such study.
+        UserError: the storage cannot be opened, or has no such study, or that of another sweep file.
     """
 
     def __init__(self, storage: str, name: str, search: Search) -> None:
-        optuna = _optuna()
-        self._search, self.storage = search, storage
+        from optuna.storages import get_storage
+
+        self._search, self.storage, self._name = search, storage, name
+        self.shared = is_shared(storage)
+        self._backend = open_storage(storage)
+        # With what it has read of trials that are over.
+        self._cached = get_storage(self._backend)
         with storage_errors(storage):
             try:
-                self._study = optuna.load_study(study_name=name, storage=storage)
+                self._id = self._backend.get_study_id_from_name(name)
             except KeyError:
-                raise UserError(
-                    f"The storage {_without_password(storage)} holds no sweep {name!r}."
-                ) from None
-            self._space = search.space()
-            known = self._study.get_trials(deepcopy=False)
-            seed = int(self._study.user_attrs[_SEED])
-        # Suggestions after a resumption must not repeat those before it.
-        self._study.sampler = optuna.samplers.TPESampler(seed=seed + len(known), constant_liar=True)
-        # The sweep's lock is held: nobody else takes trials in the meantime.
-        self._waiting = sum(trial.state == optuna.trial.TrialState.WAITING for trial in known)
-        self._count = len({trial.user_attrs[_NUMBER] for trial in known if _NUMBER in trial.user_attrs})
+                shown = without_password(storage)
+                raise UserError(f"The storage {shown} holds no sweep {name!r}.") from None
+            attributes = self._backend.get_study_user_attrs(self._id)
+        if attributes.get("file") != _digest(search):
+            raise UserError(
+                f"The storage {without_password(storage)} holds another sweep {name!r} than "
+                f"{search.file.path}; give another --name."
+            )
+        self.terms = Terms(**attributes["terms"])
 
     @staticmethod
-    def create(storage: str, name: str, search: Search, seed: int) -> None:
-        """Lay down a new study with all trials that are known beforehand.
+    def create(storage: str, name: str, search: Search, terms: Terms) -> bool:
+        """Lay down a new study with all trials that are known beforehand, whole or not at all.
+
+        Returns:
+            Whether it was made: False if there is such a study already, which others work on.
 
         Raises:
-            UserError: the storage cannot be opened, or has such a study already.
+            UserError: the storage cannot be opened, or is of one driver and has such a study already.
         """
-        optuna = _optuna()
+        from sqlalchemy.exc import IntegrityError
+
         metric = search.file.metric
+        backend = open_storage(storage)
+        attributes = {"file": _digest(search), "terms": terms._asdict()}
         with storage_errors(storage):
             try:
-                study = optuna.create_study(
-                    study_name=name, storage=storage, direction=metric.goal if metric else "minimize"
-                )
-            except optuna.exceptions.DuplicatedStudyError:
-                shown = _without_password(storage)
+                with rows.transaction(backend) as session:
+                    study = rows.add_study(session, name, metric.goal if metric else "minimize", attributes)
+                    points = enumerate(search.points(terms.seed))
+                    rows.add_trials(session, study, points, search.space())
+            except IntegrityError:
+                if is_shared(storage):
+                    return False
+                shown = without_password(storage)
                 raise UserError(
                     f"The storage {shown} holds a sweep {name!r} already; give another --name."
                 ) from None
-            try:
-                study.set_user_attr(_SEED, seed)
-                for number, point in enumerate(search.points(seed)):
-                    study.enqueue_trial(point, user_attrs={_NUMBER: number})
-            except BaseException:
-                optuna.delete_study(study_name=name, storage=storage)
-                raise
+        return True
 
-    def next(self) -> Attempt | None:
-        """Take the next trial, which waits or which Optuna suggests (bayes); None if there is none."""
-        if not self.waiting():
+    def waiting(self, most: int) -> list[Attempt]:
+        """Return the first trials that wait; they wait on until they are claimed."""
+        with self._transaction() as session:
+            found = rows.waiting(session, self._id, most)
+        return [Attempt(number, self._search.values(point), trial) for trial, number, point in found]
+
+    def claim(self, attempts: Collection[Attempt]) -> list[Attempt]:
+        """Take trials that wait, and return those that nobody else has taken in the meantime."""
+        with self._transaction(alone=True) as session:
+            mine = rows.begin(session, [attempt.handle for attempt in attempts])
+        return [attempt for attempt in attempts if attempt.handle in mine]
+
+    def suggest(self) -> Attempt | None:
+        """Take the next trial of method bayes, with Optuna's suggestions; None if there is none."""
+        import optuna
+        from optuna.distributions import CategoricalDistribution
+
+        with self._transaction(alone=True) as session:
+            taken = rows.begin_next(session, self._id, self._search.size)
+        if taken is None:
             return None
-        trial = self._study.ask(self._space)
-        self._waiting = max(0, self._waiting - 1)
-        if _NUMBER not in trial.user_attrs:
-            trial.set_user_attr(_NUMBER, self._count)
-            self._count += 1
-        return Attempt(trial.user_attrs[_NUMBER], self._search.values(trial.params), trial.number)
+        handle, number = taken
+        with storage_errors(self.storage):
+            # Drawn anew for each trial: neither a resumption nor another machine repeats suggestions.
+            sampler = optuna.samplers.TPESampler(seed=self.terms.seed + number, constant_liar=True)
+            study = optuna.load_study(study_name=self._name, storage=self._cached, sampler=sampler)
+            study.get_trials(deepcopy=False)
+            trial = optuna.trial.Trial(study, handle)
+            for name, among in self._search.space().items():
+                if isinstance(among, CategoricalDistribution):
+                    trial.suggest_categorical(name, among.choices)
+                else:
+                    trial.suggest_float(name, among.low, among.high)
+        return Attempt(number, self._search.values(trial.params), handle)
 
-    def waiting(self) -> int:
-        """Return how many trials have not begun."""
-        suggested = self._search.size - self._count if self._search.file.method == "bayes" else 0
-        return self._waiting + suggested
+    def counts(self) -> Counts:
+        """Return how many trials wait and run."""
+        from optuna.trial import TrialState
 
-    def end(self, handle: int, state: State, value: float | None) -> None:
+        metric = self._search.file.metric
+        with self._transaction() as session:
+            states = rows.states(session, self._id)
+            laid_down = rows.next_number(session, self._id)
+            best = rows.best(session, self._id, metric.goal) if metric and metric.target is not None else None
+        waiting = states.get(TrialState.WAITING, 0) + self._search.size - laid_down
+        return Counts(waiting, states.get(TrialState.RUNNING, 0), best)
+
+    def end(self, handle: int, state: State, value: float | None) -> bool:
         """Note the end of an attempt.
 
         Args:
             handle: the attempt's.
             state: how it ended.
             value: the best of the sweep's metric, where it was logged.
-        """
-        ends = _optuna().trial.TrialState
-        if state == "finished" and value is not None:
-            self._study.tell(handle, value)
-        else:
-            self._study.tell(handle, state=ends.FAIL if state == "failed" else ends.PRUNED)
-
-    def unfinished(self) -> Iterator[tuple[int, int | None]]:
-        """Yield the trials that failed or were running when the sweep was left.
 
         Returns:
-            Number, and the handle of an attempt that has no end yet.
+            Whether the attempt was this driver's to the end; it was handed on else.
         """
-        ends = _optuna().trial.TrialState
-        for trial in self._latest():
-            if trial.state == ends.RUNNING:
-                yield trial.user_attrs[_NUMBER], trial.number
-            elif trial.state == ends.FAIL:
-                yield trial.user_attrs[_NUMBER], None
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
 
-    def again(self, number: int) -> None:
-        """Let a trial wait for another attempt."""
-        trial = next(trial for trial in self._latest() if trial.user_attrs[_NUMBER] == number)
-        point = trial.system_attrs.get("fixed_params", trial.params)
-        self._study.enqueue_trial(point, user_attrs={_NUMBER: number})
-        self._waiting += 1
+        ended = TrialState.FAIL if state == "failed" else TrialState.PRUNED
+        values: Sequence[float] | None = None
+        if state == "finished" and value is not None:
+            ended, values = TrialState.COMPLETE, [value]
+        with storage_errors(self.storage):
+            try:
+                self._backend.set_trial_state_values(handle, ended, values)
+            except UpdateFinishedTrialError:
+                # Unless this was said before, and the answer was lost.
+                return self._backend.get_trial(handle).state == ended
+        return True
 
-    def _latest(self) -> list[Any]:
-        """Return each trial's latest attempt."""
-        attempts = self._study.get_trials(deepcopy=False)
-        return list({t.user_attrs[_NUMBER]: t for t in attempts if _NUMBER in t.user_attrs}.values())
+    def renew(self, handles: Collection[int]) -> set[int]:
+        """Renew this driver's leases, and return which of its attempts have been handed on."""
+        with self._transaction(alone=True) as session:
+            return set(handles) - rows.renew(session, handles)
 
+    def release(self, handles: Collection[int]) -> None:
+        """Let attempts wait again that this driver has stopped."""
+        with self._transaction(alone=True) as session:
+            rows.release(session, self._id, handles)
 
-@contextmanager
-def storage_errors(storage: str) -> Iterator[None]:
-    """Say in one sentence that the storage cannot be used.
+    def hand_on(self) -> int:
+        """Let trials wait again whose driver is gone, and return how many.
 
-    Raises:
-        UserError: an error of Optuna's storage or of the database below it.
-    """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
+        A storage that is not shared is held by the caller alone: whatever runs there has lost its driver.
+        """
+        with self._transaction(alone=True) as session:
+            if not self.shared:
+                return rows.release(session, self._id, None)
+            silent = rows.silent(session, self._id, self.terms.lease)
+            rows.fail(session, silent)
+            rows.again(session, self._id, silent)
+        return len(silent)
 
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError, ImportError) as error:
-        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = str(getattr(cause, "orig", None) or cause or error).partition("\n")[0]
-        raise UserError(f"The storage {_without_password(storage)} cannot be used: {reason}.") from error
+    def retry(self) -> None:
+        """Let trials wait again whose latest attempt failed."""
+        with self._transaction(alone=True) as session:
+            rows.again(session, self._id, rows.failed(session, self._id))
 
-
-def sqlite_url(folder: Path) -> str:
-    """Return the URL of a sweep's own storage."""
-    return f"sqlite:///{folder / 'study.db'}"
-
-
-def _without_password(storage: str) -> str:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(storage).render_as_string(hide_password=True)
-    except ArgumentError:
-        return storage
+    @contextmanager
+    def _transaction(self, alone: bool = False) -> Iterator["Session"]:
+        with storage_errors(self.storage), rows.transaction(self._backend) as session:
+            if alone:
+                rows.hold(session, self._id)
+            yield session
 
 
-def _optuna() -> Any:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
+def _digest(search: Search) -> str:
+    """Return what is equal for sweep files with the same content."""
+    content = json.dumps(search.file.content, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()

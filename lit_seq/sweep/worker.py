@@ -8,8 +8,9 @@ and answers on its standard output, a JSON object a line: {"event": "ready"} onc
 {"event": "ended", "number": 7, "code": 0, "error": null}, where code is that of `lit_seq.cli.main`. Several
 trials of a task train as a pack; "alone" says why one does not. What a trial prints goes to its log, what a
 pack prints to its first trial's. {"stop": "runs/abc", "reason": …} ends the trial in that folder, and no
-other of its pack. SIGINT asks the running trials to save and stop. When the input ends, because the driver is
-done with it or dead, the worker stops in the same way.
+other of its pack; {"lease": …} says until when the worker may work (`lit_seq.sweep.lease`). SIGINT asks the
+running trials to save and stop. When the input ends, because the driver is done with it or dead, the worker
+stops in the same way.
 """
 
 import gc
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lit_seq.allocator import keep_freed_memory
+from lit_seq.sweep.lease import Watchdog
 
 # A trial that has not saved by then never will.
 _GRACE = 60.0
@@ -44,9 +46,11 @@ class Worker:
         self._tasks, self._answers = tasks, answers
         self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._busy = self._ended = False
+        self._watchdog = Watchdog(lambda: self._busy)
 
     def run(self) -> None:
         """Work until the input ends."""
+        self._watchdog.start()
         threading.Thread(target=self._read, daemon=True).start()
         import lit_seq.configuration  # noqa: F401  what takes seconds to import is there when a task comes
 
@@ -67,6 +71,8 @@ class Worker:
                 from lit_seq.training.wandb_stop import ask_to_stop
 
                 ask_to_stop(Path(message["stop"]), message["reason"])
+            elif "lease" in message:
+                self._watchdog.deadline = message["lease"]
             else:
                 self._queue.put(message)
         self._ended = True

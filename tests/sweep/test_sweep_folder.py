@@ -17,7 +17,9 @@ from lit_seq.sweep.environment import cores
 from lit_seq.sweep.file import read_sweep_file
 from lit_seq.sweep.pool import device_variables
 from lit_seq.sweep.search import Search
-from lit_seq.sweep.study import Study
+from lit_seq.sweep.study import Study, Terms
+
+TERMS = Terms(seed=0, lease=180.0, salt="salt")
 
 
 @pytest.fixture
@@ -70,16 +72,16 @@ def test_nothing_half_written_is_left(
 
 def test_two_drivers_that_start_at_once_do_not_mix(file: str) -> None:
     search = Search(read_sweep_file(Path(file)))
-    folders.create(Path("runs/s"), search, None, seed=0)
+    folders.create(Path("runs/s"), search, None, TERMS)
     before = sorted(path.read_bytes() for path in Path("runs").rglob("*") if path.is_file())
     with pytest.raises(Exception, match="cannot be written"):
-        folders.create(Path("runs/s"), search, None, seed=0)
+        folders.create(Path("runs/s"), search, None, TERMS)
     assert sorted(path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()) == before
     assert [path.name for path in Path("runs").iterdir()] == ["s"]
 
 
 def test_what_is_laid_down_is_what_was_asked_for(file: str) -> None:
-    folders.create(Path("runs/s"), Search(read_sweep_file(Path(file))), None, seed=0)
+    folders.create(Path("runs/s"), Search(read_sweep_file(Path(file))), None, TERMS)
     trials = sorted(Path("runs/s/trials").iterdir())
     assert [trial.name for trial in trials] == ["0000", "0001", "0002"]
     for number, trial in enumerate(trials):

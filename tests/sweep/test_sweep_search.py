@@ -11,7 +11,10 @@ import yaml
 from lit_seq.errors import UserError
 from lit_seq.sweep.file import read_sweep_file
 from lit_seq.sweep.search import Search, dotted
-from lit_seq.sweep.study import Study, sqlite_url
+from lit_seq.sweep.storage import sqlite_url
+from lit_seq.sweep.study import Study, Terms
+
+TERMS = Terms(seed=3, lease=180.0, salt="salt")
 
 
 def search_of(folder: Path, method: str, parameters: dict[str, Any], **more: Any) -> Search:
@@ -94,43 +97,23 @@ def test_a_study_hands_out_these_trials_in_this_order(tmp_path: Path, method: st
     parameters = MIXED if method == "grid" else RANDOM
     search = search_of(tmp_path, method, parameters, run_cap=4)
     url = sqlite_url(tmp_path)
-    Study.create(url, "s", search, seed=3)
+    Study.create(url, "s", search, TERMS)
     study = Study(url, "s", search)
-    attempts = [study.next() for _ in range(2)]
+    attempts = study.claim(study.waiting(2))
     study = Study(url, "s", search)  # as another process sees it
-    attempts += [study.next() for _ in range(3)]
-    assert attempts.pop() is None
+    attempts += study.claim(study.waiting(3))
     assert [attempt.number for attempt in attempts] == [0, 1, 2, 3]
     assert [dotted(attempt.values) for attempt in attempts] == trials(search, seed=3)
-
-
-def test_a_trial_that_failed_waits_again_under_its_number(tmp_path: Path) -> None:
-    search = search_of(tmp_path, "random", RANDOM, run_cap=3)
-    url = sqlite_url(tmp_path)
-    Study.create(url, "s", search, seed=0)
-    study = Study(url, "s", search)
-    finished, failed, running = (study.next() for _ in range(3))
-    study.end(finished.handle, "finished", 0.5)
-    study.end(failed.handle, "failed", None)
-    study = Study(url, "s", search)
-    assert list(study.unfinished()) == [(1, None), (2, running.handle)]
-    study.again(1)
-    assert list(study.unfinished()) == [(2, running.handle)]
-    retried = study.next()
-    assert (retried.number, retried.values) == (1, failed.values)
-    study.end(retried.handle, "diverged", None)
-    assert list(study.unfinished()) == [(2, running.handle)]
-    assert study.next() is None
 
 
 def test_bayes_moves_to_where_the_metric_is_good(tmp_path: Path) -> None:
     # The distance of log10(lr) from -1 (three quarters along the range), counted in decades.
     search = search_of(tmp_path, "bayes", RANDOM, run_cap=40, metric={"name": "val/loss"})
     url = sqlite_url(tmp_path)
-    Study.create(url, "s", search, seed=0)
+    Study.create(url, "s", search, TERMS)
     study = Study(url, "s", search)
     distances = []
-    while (attempt := study.next()) is not None:
+    while (attempt := study.suggest()) is not None:
         distances.append(abs(math.log10(attempt.values["lr"]) + 1) + (attempt.values["cell"] == "a"))
         study.end(attempt.handle, "finished", distances[-1])
     assert len(distances) == 40
@@ -141,10 +124,10 @@ def test_bayes_moves_to_where_the_metric_is_good(tmp_path: Path) -> None:
 def test_bayes_keeps_off_what_diverges(tmp_path: Path) -> None:
     search = search_of(tmp_path, "bayes", RANDOM, run_cap=60, metric={"name": "val/loss"})
     url = sqlite_url(tmp_path)
-    Study.create(url, "s", search, seed=0)
+    Study.create(url, "s", search, TERMS)
     study = Study(url, "s", search)
     lrs = []
-    while (attempt := study.next()) is not None:
+    while (attempt := study.suggest()) is not None:
         lrs.append(attempt.values["lr"])
         diverges = lrs[-1] > 0.01
         study.end(attempt.handle, "diverged" if diverges else "finished", None if diverges else 1.0)
@@ -156,11 +139,11 @@ def test_wrong_storages_are_one_sentence(tmp_path: Path) -> None:
     search = search_of(tmp_path, "grid", MIXED)
     for url in ("nonsense", "mysterydb://user:secret@host/x", f"sqlite:///{tmp_path}/no/such/folder/s.db"):
         with pytest.raises(UserError) as raised:
-            Study.create(url, "s", search, seed=0)
+            Study.create(url, "s", search, TERMS)
         assert "\n" not in str(raised.value)
         assert "secret" not in str(raised.value)
-    Study.create(sqlite_url(tmp_path), "s", search, seed=0)
+    Study.create(sqlite_url(tmp_path), "s", search, TERMS)
     with pytest.raises(UserError, match="holds a sweep 's' already"):
-        Study.create(sqlite_url(tmp_path), "s", search, seed=0)
+        Study.create(sqlite_url(tmp_path), "s", search, TERMS)
     with pytest.raises(UserError, match="holds no sweep 't'"):
         Study(sqlite_url(tmp_path), "t", search)

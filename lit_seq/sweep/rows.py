@@ -1,0 +1,305 @@
+"""The rows of Optuna's tables that a sweep reads and writes itself.
+
+Optuna's own calls take a transaction for each attribute of each trial, and read all trials that wait for each
+that is begun; and a trial that is ended for a silent driver and laid down anew must be so at once.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.storages import RDBStorage
+    from optuna.trial import TrialState
+    from sqlalchemy.orm import Session
+
+_NUMBER = "number"
+# Where Optuna's `enqueue_trial` keeps the values of a trial that waits.
+_POINT = "fixed_params"
+
+
+@contextmanager
+def transaction(backend: "RDBStorage") -> Iterator["Session"]:
+    """Enter a transaction, which is committed if the block ends without an exception."""
+    from sqlalchemy.orm import Session
+
+    with Session(backend.engine) as session, session.begin():
+        yield session
+
+
+def hold(session: "Session", study: int) -> None:
+    """Wait until no other transaction holds the study, and hold it to the transaction's end."""
+    from optuna.storages._rdb.models import StudyModel
+
+    StudyModel.find_or_raise_by_id(study, session, for_update=True)
+
+
+def add_study(session: "Session", name: str, direction: str, attributes: Mapping[str, Any]) -> int:
+    """Add a study, and return its id."""
+    from optuna.storages._rdb import models
+    from optuna.study import StudyDirection
+
+    study = models.StudyModel(
+        study_name=name,
+        directions=[models.StudyDirectionModel(objective=0, direction=StudyDirection[direction.upper()])],
+        user_attributes=[
+            models.StudyUserAttributeModel(key=key, value_json=json.dumps(value))
+            for key, value in attributes.items()
+        ],
+    )
+    session.add(study)
+    session.flush()
+    return int(study.study_id)
+
+
+def add_trials(
+    session: "Session",
+    study: int,
+    points: Iterable[tuple[int, dict[str, Any] | None]],
+    space: "Mapping[str, BaseDistribution]",
+) -> None:
+    """Add trials that wait.
+
+    Args:
+        session: the transaction.
+        study: which holds the study, unless it is its first.
+        points: number of each trial in the sweep, and its values; None for values yet to be suggested.
+        space: Optuna's distributions of the values.
+    """
+    from optuna.distributions import distribution_to_json
+    from optuna.storages._rdb import models
+    from optuna.trial import TrialState
+    from sqlalchemy import func, insert, select
+
+    points = list(points)
+    if not points:
+        return
+    first = session.scalar(select(func.count()).where(models.TrialModel.study_id == study)) or 0
+    added = insert(models.TrialModel).returning(models.TrialModel.trial_id, sort_by_parameter_order=True)
+    trials = session.scalars(
+        added,
+        [
+            {"study_id": study, "number": first + place, "state": TrialState.WAITING}
+            for place in range(len(points))
+        ],
+    ).all()
+    session.execute(
+        insert(models.TrialUserAttributeModel),
+        [
+            {"trial_id": trial, "key": _NUMBER, "value_json": json.dumps(number)}
+            for trial, (number, _) in zip(trials, points, strict=True)
+        ],
+    )
+    known = [(trial, point) for trial, (_, point) in zip(trials, points, strict=True) if point is not None]
+    if not known:
+        return
+    session.execute(
+        insert(models.TrialSystemAttributeModel),
+        [{"trial_id": trial, "key": _POINT, "value_json": json.dumps(point)} for trial, point in known],
+    )
+    texts = {name: distribution_to_json(among) for name, among in space.items()}
+    session.execute(
+        insert(models.TrialParamModel),
+        [
+            {
+                "trial_id": trial,
+                "param_name": name,
+                "param_value": among.to_internal_repr(point[name]),
+                "distribution_json": texts[name],
+            }
+            for trial, point in known
+            for name, among in space.items()
+        ],
+    )
+
+
+def waiting(session: "Session", study: int, most: int) -> list[tuple[int, int, dict[str, Any]]]:
+    """Return id, number and values of the first trials that wait."""
+    from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel, TrialUserAttributeModel
+    from optuna.trial import TrialState
+    from sqlalchemy import select
+
+    number, point = TrialUserAttributeModel, TrialSystemAttributeModel
+    found = session.execute(
+        select(TrialModel.trial_id, number.value_json, point.value_json)
+        .join(number, (number.trial_id == TrialModel.trial_id) & (number.key == _NUMBER))
+        .join(point, (point.trial_id == TrialModel.trial_id) & (point.key == _POINT))
+        .where(TrialModel.study_id == study, TrialModel.state == TrialState.WAITING)
+        .order_by(TrialModel.trial_id)
+        .limit(most)
+    )
+    return [(trial, int(json.loads(n)), json.loads(p)) for trial, n, p in found]
+
+
+def begin(session: "Session", trials: Collection[int]) -> set[int]:
+    """Let trials run that still wait, with a lease, and return which."""
+    from optuna.storages._rdb import models
+    from optuna.trial import TrialState
+    from sqlalchemy import func, select, update
+
+    still = models.TrialModel.trial_id.in_(trials) & (models.TrialModel.state == TrialState.WAITING)
+    mine = set(session.scalars(select(models.TrialModel.trial_id).where(still)))
+    begun = {"state": TrialState.RUNNING, "_datetime_start_utc": datetime.now(UTC).replace(tzinfo=None)}
+    session.execute(update(models.TrialModel).where(models.TrialModel.trial_id.in_(mine)).values(**begun))
+    beats = models.TrialHeartbeatModel
+    had = set(session.scalars(select(beats.trial_id).where(beats.trial_id.in_(mine))))
+    renew(session, had)
+    session.add_all(beats(trial_id=trial, heartbeat=func.now()) for trial in mine - had)
+    return mine
+
+
+def begin_next(session: "Session", study: int, most: int) -> tuple[int, int] | None:
+    """Let the first trial run that waits, or a new one.
+
+    Args:
+        session: the transaction, which holds the study.
+        study: its id.
+        most: how many trials the sweep has.
+
+    Returns:
+        Id and number; None if all have begun.
+    """
+    from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
+    from optuna.trial import TrialState
+    from sqlalchemy import select
+
+    first = (
+        select(TrialModel.trial_id, TrialUserAttributeModel.value_json)
+        .join(TrialUserAttributeModel, TrialUserAttributeModel.trial_id == TrialModel.trial_id)
+        .where(TrialModel.study_id == study, TrialModel.state == TrialState.WAITING)
+        .where(TrialUserAttributeModel.key == _NUMBER)
+        .order_by(TrialModel.trial_id)
+        .limit(1)
+    )
+    found = session.execute(first).first()
+    if found is None:
+        if (number := next_number(session, study)) >= most:
+            return None
+        add_trials(session, study, [(number, None)], {})
+        found = session.execute(first).one()
+    begin(session, [found[0]])
+    return found[0], int(json.loads(found[1]))
+
+
+def next_number(session: "Session", study: int) -> int:
+    """Return the number of the first trial of the sweep that is not laid down yet."""
+    from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
+    from sqlalchemy import Integer, cast, func, select
+
+    last = session.scalar(
+        select(func.max(cast(TrialUserAttributeModel.value_json, Integer)))
+        .join(TrialModel, TrialModel.trial_id == TrialUserAttributeModel.trial_id)
+        .where(TrialModel.study_id == study, TrialUserAttributeModel.key == _NUMBER)
+    )
+    return 0 if last is None else last + 1
+
+
+def states(session: "Session", study: int) -> "dict[TrialState, int]":
+    """Return how many attempts are in which state."""
+    from optuna.storages._rdb.models import TrialModel
+    from sqlalchemy import func, select
+
+    counted = select(TrialModel.state, func.count()).where(TrialModel.study_id == study)
+    return {row[0]: row[1] for row in session.execute(counted.group_by(TrialModel.state))}
+
+
+def best(session: "Session", study: int, goal: str) -> float | None:
+    """Return the best value of the finished trials."""
+    from optuna.storages._rdb.models import TrialModel, TrialValueModel
+    from sqlalchemy import func, select
+
+    end = func.min if goal == "minimize" else func.max
+    values = select(end(TrialValueModel.value)).join(
+        TrialModel, TrialModel.trial_id == TrialValueModel.trial_id
+    )
+    return session.scalar(values.where(TrialModel.study_id == study))
+
+
+def renew(session: "Session", trials: Collection[int]) -> set[int]:
+    """Renew the leases of trials, and return those that still run."""
+    from optuna.storages._rdb.models import TrialHeartbeatModel, TrialModel
+    from optuna.trial import TrialState
+    from sqlalchemy import func, select, update
+
+    ours = TrialHeartbeatModel.trial_id.in_(trials)
+    session.execute(update(TrialHeartbeatModel).where(ours).values(heartbeat=func.now()))
+    still = TrialModel.trial_id.in_(trials) & (TrialModel.state == TrialState.RUNNING)
+    return set(session.scalars(select(TrialModel.trial_id).where(still)))
+
+
+def silent(session: "Session", study: int, seconds: float) -> list[int]:
+    """Return the trials that run with a lease that was not renewed for so long."""
+    from optuna.storages._rdb.models import TrialHeartbeatModel, TrialModel
+    from optuna.trial import TrialState
+    from sqlalchemy import func, select
+
+    now = session.execute(select(func.now())).scalar_one().replace(tzinfo=None)
+    running = (
+        select(TrialModel.trial_id, TrialHeartbeatModel.heartbeat)
+        .join(TrialHeartbeatModel, TrialHeartbeatModel.trial_id == TrialModel.trial_id)
+        .where(TrialModel.study_id == study, TrialModel.state == TrialState.RUNNING)
+        .order_by(TrialModel.trial_id)
+    )
+    return [trial for trial, last in session.execute(running) if (now - last).total_seconds() > seconds]
+
+
+def release(session: "Session", study: int, trials: Collection[int] | None) -> int:
+    """Let trials wait that run; None for all. Return how many."""
+    from optuna.storages._rdb.models import TrialModel
+    from optuna.trial import TrialState
+    from sqlalchemy import select, update
+
+    run = (TrialModel.study_id == study) & (TrialModel.state == TrialState.RUNNING)
+    if trials is not None:
+        run &= TrialModel.trial_id.in_(trials)
+    released = session.scalars(select(TrialModel.trial_id).where(run)).all()
+    waits = update(TrialModel).where(TrialModel.trial_id.in_(released)).values(state=TrialState.WAITING)
+    session.execute(waits)
+    return len(released)
+
+
+def fail(session: "Session", trials: Collection[int]) -> None:
+    """End trials as failed."""
+    from optuna.storages._rdb.models import TrialModel
+    from optuna.trial import TrialState
+    from sqlalchemy import update
+
+    ended = {"state": TrialState.FAIL, "_datetime_complete_utc": datetime.now(UTC).replace(tzinfo=None)}
+    session.execute(update(TrialModel).where(TrialModel.trial_id.in_(trials)).values(**ended))
+
+
+def failed(session: "Session", study: int) -> list[int]:
+    """Return the trials that failed and were not tried again."""
+    from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
+    from optuna.trial import TrialState
+    from sqlalchemy import select
+
+    attempts = session.execute(
+        select(TrialUserAttributeModel.value_json, TrialModel.trial_id, TrialModel.state)
+        .join(TrialModel, TrialModel.trial_id == TrialUserAttributeModel.trial_id)
+        .where(TrialModel.study_id == study, TrialUserAttributeModel.key == _NUMBER)
+        .order_by(TrialModel.trial_id)
+    )
+    latest = {number: (trial, state) for number, trial, state in attempts}
+    return [trial for trial, state in latest.values() if state == TrialState.FAIL]
+
+
+def again(session: "Session", study: int, trials: Collection[int]) -> None:
+    """Lay down ended trials anew, to wait with the same numbers and values."""
+    from optuna.distributions import json_to_distribution
+    from optuna.storages._rdb.models import TrialModel
+    from sqlalchemy import select
+
+    found = session.scalars(
+        select(TrialModel).where(TrialModel.trial_id.in_(trials)).order_by(TrialModel.trial_id)
+    )
+    for trial in found.all():
+        number = next(json.loads(one.value_json) for one in trial.user_attributes if one.key == _NUMBER)
+        space = {one.param_name: json_to_distribution(one.distribution_json) for one in trial.params}
+        values = {
+            one.param_name: space[one.param_name].to_external_repr(one.param_value) for one in trial.params
+        }
+        add_trials(session, study, [(number, values or None)], space)
