@@ -64,7 +64,7 @@ class Names:
         if len(self._names) != len(trials):
             if not self._varying:
                 return dict.fromkeys(trials, "")
-            values = [{key: t.status.overrides.get(key) for key in self._varying} for t in trials.values()]
+            values = [t.given(self._varying) for t in trials.values()]
             self._names = dict(zip(trials, labels(values), strict=True))
         return self._names
 

@@ -70,7 +70,7 @@ def _best_configuration(trials: list[Trial], file: SweepFile, metric: Metric) ->
     settings: dict[str, dict[str, Any]] = {}
     found: dict[str, list[float]] = {}
     for trial in trials:
-        values = {key: trial.status.overrides.get(key) for key in varying if key != _SEED}
+        values = trial.given(key for key in varying if key != _SEED)
         settings[identity(values)] = values
         if trial.best is not None and trial.status.state in ("finished", "stopped"):
             found.setdefault(identity(values), []).append(trial.best)

@@ -2,11 +2,13 @@
 
 import csv
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lit_seq.errors import UserError
+from lit_seq.report.configurations import spelt
 from lit_seq.run_folder import Status
 from lit_seq.sweep.command_line import fit_arguments
 from lit_seq.sweep.file import Metric, SweepFile
@@ -34,6 +36,11 @@ class Trial:
     best: float | None = None
     handle: int = -1
     pack: int = 1
+
+    def given(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what the trial got of the sweep's parameters; of a value that is a mapping, its entries."""
+        own, got = tuple(f"{name}." for name in names), self.status.overrides.items()
+        return spelt({key: value for key, value in got if f"{key}.".startswith(own)})
 
     def look(self, metric: Metric | None) -> None:
         """Read status.json of a running trial anew; a moment without one, or a failure, changes nothing.

@@ -11,6 +11,8 @@ from rich.console import Console
 from lit_seq.run_folder import Status
 from lit_seq.sweep.display import Lines, LiveTable, time_left
 from lit_seq.sweep.file import SweepFile, read_sweep_file
+from lit_seq.sweep.outcome import describe_outcome
+from lit_seq.sweep.search import dotted
 from lit_seq.sweep.trial import Trial
 
 
@@ -94,6 +96,34 @@ def test_without_a_terminal_there_is_a_line_a_change(file: SweepFile, capsys: py
         "0000  LSTM, seed_everything 0  finished  100/100  val/loss 0.2500  90.5 s",
         "0007  LSTM, seed_everything 7  failed  3/100  1.25 s  because",
     ]
+
+
+def test_values_that_are_mappings_tell_trials_apart(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    cells = [
+        {"class_path": "LSTM", "init_args": {"forget_bias": 0}},
+        {"class_path": "LSTM", "init_args": {"chrono": 60}},
+    ]
+    (tmp_path / "s.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "method": "grid",
+                "metric": {"name": "val/loss"},
+                "command": ["lit-seq", "fit", "${args}"],
+                "parameters": {"model.core.cell": {"values": cells}, "seed_everything": {"values": [1, 2]}},
+            }
+        )
+    )
+    file = read_sweep_file(tmp_path / "s.yaml")
+    known = {}
+    for number, best in enumerate((0.5, 0.25, 0.5, 0.125)):
+        overrides = dotted({"model.core.cell": cells[number // 2], "seed_everything": number % 2 + 1})
+        status = Status(overrides=overrides, state="finished", step=9, max_steps=9, seconds=1.0)
+        known[number] = Trial(number, Path(f"{number:04d}"), status, best)
+    Lines(file).changed(known[3], known)
+    assert capsys.readouterr().out.startswith("0003  LSTM, chrono 60, seed_everything 2  finished")
+    assert describe_outcome(list(known.values()), file)[-1] == (
+        "Best val/loss: 0.3125 (mean of 2 trials), by LSTM, chrono 60."
+    )
 
 
 def test_time_left_is_not_guessed_from_nothing() -> None:
