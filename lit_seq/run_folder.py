@@ -5,21 +5,27 @@ RUNS_DIR/NAME/
     metrics.csv      columns step, epoch, then metrics; a row for each time that something was logged
     samples.jsonl    generated texts, one JSON object a line
     status.json      see `Status`
-    checkpoints/     last.ckpt, best.ckpt
+    checkpoints/     last.ckpt, previous.ckpt, best.ckpt
 """
 
+import io
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from glob import escape
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 from lit_seq.errors import UserError
 
 State = Literal["queued", "running", "finished", "stopped", "diverged", "failed"]
+
+# It can only be read by setting it, which no other thread may see: so once, as the module is loaded.
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
 
 ENDED: tuple[State, ...] = ("finished", "stopped", "diverged", "failed")
 
@@ -85,21 +91,32 @@ class Status:
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
     """Open a text file that takes the place of `path` when the block ends without an exception."""
+    with replacing_bytes(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield text
+        text.detach()
+
+
+@contextmanager
+def replacing_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """As `replacing`, for a binary file, which can be read as well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_UMASK)
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def remove_unfinished(folder: Path, *names: str) -> None:
+    """Remove what a process that was killed in `replacing` left of files of these names."""
+    for name in names:
+        for path in folder.glob(f".{escape(name)}.*"):
+            path.unlink(missing_ok=True)

@@ -1,12 +1,16 @@
 """A pack's checkpoints: an ordinary one for each trial, and back into a pack."""
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
 
+from lit_seq.checkpoint_file import BEST, LAST
 from lit_seq.packing.leaving import End, let_go
 from lit_seq.packing.pack import Pack
 from lit_seq.packing.trial import PackedTrial
@@ -57,10 +61,10 @@ class PackCheckpoints(Checkpoints):
             if value is not None and trial.recording.checkpoints.improves(value):
                 better.append(row)
         if better:
-            self._write(trainer, "best", better)
+            self._keep_rows(trainer, BEST, better)
 
     def _save(self, trainer: L.Trainer) -> None:
-        self._write(trainer, "last", range(len(self._pack.trials)))
+        self._keep_rows(trainer, LAST, range(len(self._pack.trials)))
         self._let_go(trainer)
         self._saved(trainer)
 
@@ -73,13 +77,17 @@ class PackCheckpoints(Checkpoints):
         if ends:
             let_go(self._pack, trainer, ends)
 
-    def _write(self, trainer: L.Trainer, name: str, rows: Sequence[int]) -> None:
+    def _keep_rows(self, trainer: L.Trainer, name: str, rows: Sequence[int]) -> None:
         whole = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-        for row in rows:
-            recording = self._pack.trials[row].recording
-            recording.metrics.flush()
-            path = recording.folder / "checkpoints" / f"{name}.ckpt"
-            trainer.strategy.checkpoint_io.save_checkpoint(split(self._pack, whole, row), path)
+        contents = [split(self._pack, whole, row) for row in rows]
+        # The disk takes hardly longer for all of them than for one.
+        with ThreadPoolExecutor(len(rows)) as pool:
+            deque(pool.map(partial(self._keep_row, name), rows, contents), maxlen=0)
+
+    def _keep_row(self, name: str, row: int, content: dict[str, Any]) -> None:
+        recording = self._pack.trials[row].recording
+        recording.metrics.flush(durably=True)
+        recording.checkpoints.keep(content, name)
 
 
 def split(pack: Pack, whole: dict[str, Any], row: int) -> dict[str, Any]:
@@ -110,6 +118,7 @@ def split(pack: Pack, whole: dict[str, Any], row: int) -> dict[str, Any]:
         "lr_schedulers": [trial.scheduler.state_dict()] if trial.scheduler else [],
         "callbacks": callbacks,
         "hparams_name": "kwargs",
+        "stacked": True,
         "hyper_parameters": dict(trial.model.hparams),
     }
     if pack.carried:

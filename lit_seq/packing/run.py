@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from lit_seq.checkpoint_file import go_on_from
 from lit_seq.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, main
 from lit_seq.errors import UserError
 from lit_seq.packing.checkpoints import PackCheckpoints, combine
@@ -126,6 +127,7 @@ def _train(trials: list[PackedTrial]) -> list[int]:
             for trial in trials:
                 trial.recording.record.status.pack = len(trials)
                 trial.recording.begin()
+                go_on_from(trial.folder, trial.options.ckpt_path)
                 with trial.printing():
                     print(f"{type(trial.model).__name__}, in a pack of {len(trials)} trials", file=sys.stderr)
             start = None
@@ -133,7 +135,7 @@ def _train(trials: list[PackedTrial]) -> list[int]:
                 start = Path(scratch) / "pack.ckpt"
                 whole = combine([t.checkpoint for t in trials if t.checkpoint], *pack.stacked.names)
                 torch.save(whole, start)
-            trainer.fit(pack, ckpt_path=start, weights_only=True)
+            trainer.fit(pack, ckpt_path=start, weights_only=trials[0].weights_only)
     except AllDropped:
         pass
     except Interrupted as interruption:

@@ -11,6 +11,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--ckpt", type=Path, required=True, help="checkpoint of a model of text; its data is not needed"
     )
+    parser.add_argument(
+        "--weights_only",
+        choices=["true", "false"],
+        default="true",
+        help="false reads a checkpoint that holds Python objects, whose code runs: if you trust it (true)",
+    )
     parser.add_argument("--prime", default="\n", help="text to go on from (default: a line break)")
     parser.add_argument("--length", type=int, default=400, help="characters, bytes or words to write (400)")
     parser.add_argument(
@@ -26,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from lit_seq.checkpoint_file import load_model
     from lit_seq.topologies import TextModel
 
-    model = load_model(arguments.ckpt, TextModel)
+    model = load_model(arguments.ckpt, TextModel, arguments.weights_only == "false")
     assert isinstance(model, TextModel)
     generator = torch.Generator().manual_seed(arguments.seed)
     print(arguments.prime + model.sample(arguments.prime, arguments.length, arguments.temperature, generator))

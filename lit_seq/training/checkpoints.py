@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from lit_seq.checkpoint_file import BEST, LAST, PREVIOUS, write_checkpoint
 from lit_seq.training.metrics_file import MetricsFile
 
 
@@ -40,6 +41,8 @@ class Stopped(Exception):
 
 class Checkpoints(Checkpoint):
     """Writes FOLDER/checkpoints/last.ckpt and best.ckpt so that a resumed run equals an undisturbed one.
+
+    The last.ckpt before stays as previous.ckpt, for the case that the disk damages the last one.
 
     A checkpoint is taken only where Lightning's loops resume without losing a row or repeating one: after a
     training batch that no validation follows, after a validation, and at the end. It holds the state of
@@ -132,8 +135,8 @@ class Checkpoints(Checkpoint):
     def _keep_best(self, trainer: L.Trainer) -> None:
         value = trainer.callback_metrics.get(self.policy.monitor)
         if value is not None and self.improves(value.item()):
-            self._metrics.flush()
-            trainer.save_checkpoint(self._folder / "best.ckpt")
+            self._metrics.flush(durably=True)
+            self._write(trainer, BEST)
 
     def _due(self, trainer: L.Trainer) -> bool:
         steps = self.policy.every_steps
@@ -145,9 +148,24 @@ class Checkpoints(Checkpoint):
         )
 
     def _save(self, trainer: L.Trainer) -> None:
-        self._metrics.flush()
-        trainer.save_checkpoint(self._folder / "last.ckpt")
+        self._metrics.flush(durably=True)
+        self._write(trainer, LAST)
         self._saved(trainer)
+
+    def _write(self, trainer: L.Trainer, name: str) -> None:
+        content = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        if trainer.is_global_zero:
+            self.keep(content, name)
+        trainer.strategy.barrier()
+
+    def keep(self, content: dict[str, Any], name: str) -> None:
+        """Write a checkpoint; of the last one, the one before stays as well.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        previous = self._folder / PREVIOUS if name == LAST else None
+        write_checkpoint(content, self._folder / name, previous)
 
     def _saved(self, trainer: L.Trainer) -> None:
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step

@@ -1,7 +1,10 @@
 """metrics.csv: every logged row of a run, in a file of our own."""
 
 import csv
+import errno
+import io
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -88,19 +91,26 @@ class MetricsFile(Logger):
         }
 
     @rank_zero_only
-    def flush(self) -> None:
-        """Write all rows logged so far."""
-        if not self._pending:
-            return
+    def flush(self, durably: bool = False) -> None:
+        """Write all rows logged so far.
+
+        Args:
+            durably: they outlast a loss of power, as the checkpoint does that says they are there.
+
+        Raises:
+            OSError: the disk is full, for example; the file is as it was then.
+        """
         new = [name for row in self._pending for name in row if name not in self._columns]
-        if new or not self._path.exists():
-            rows = self._rows()
-            self._columns += dict.fromkeys(new)
-            self._replace(rows + self._pending)
-        else:
-            with self._path.open("a", encoding="utf-8", newline="") as file:
-                csv.DictWriter(file, self._columns).writerows(self._pending)
+        if new or (self._pending and not self._path.exists()):
+            columns = [*self._columns, *dict.fromkeys(new)]
+            self._replace(columns, self._rows() + self._pending)
+            self._columns = columns
+        elif self._pending:
+            self._append()
         self._pending = []
+        if durably and self._path.exists():
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())
 
     def finalize(self, status: str) -> None:
         """Write what is left."""
@@ -112,18 +122,35 @@ class MetricsFile(Logger):
         with self._path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
-    def _replace(self, rows: list[dict[str, Any]]) -> None:
+    def _append(self) -> None:
+        text = io.StringIO(newline="")
+        csv.DictWriter(text, self._columns).writerows(self._pending)
+        with self._path.open("ab", buffering=0) as file:
+            whole, lines = file.tell(), text.getvalue().encode()
+            try:
+                if file.write(lines) < len(lines):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            except OSError:
+                file.truncate(whole)
+                raise
+
+    def _replace(self, columns: list[str], rows: list[dict[str, Any]]) -> None:
         with replacing(self._path) as file:
-            writer = csv.DictWriter(file, self._columns)
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
 
     def _keep(self, last_step: int) -> None:
-        rows = [row for row in self._rows() if row["step"].isdigit() and int(row["step"]) <= last_step]
+        rows: list[dict[str, Any]] = []
+        for row in self._rows():
+            step = int(row["step"]) if row["step"].isdigit() else math.inf
+            # A row that is cut short, which comes behind the others, may seem to be of an early step.
+            if (int(rows[-1]["step"]) if rows else 0) <= step <= last_step:
+                rows.append(row)
         self._columns += [name for name in (rows[0] if rows else {}) if name not in self._columns]
         for row in rows:
             self._take({n: float(value) for n, value in row.items() if value and n not in ("step", "epoch")})
-        self._replace(rows)
+        self._replace(self._columns, rows)
 
     def _take(self, metrics: dict[str, float]) -> None:
         self.latest |= metrics

@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from lit_seq.checkpoint_file import class_path, read_checkpoint
+from lit_seq.checkpoint_file import class_path, go_on_from, newest_good, read_checkpoint
 from lit_seq.configuration import CommandLine, dumped
 from lit_seq.errors import UserError
 from lit_seq.run_folder import State
@@ -47,7 +47,7 @@ class Run(CommandLine):
     def before_instantiate_classes(self) -> None:
         """Find the folder and the checkpoint, and refuse what would overwrite or mix runs."""
         options = self.config[self.subcommand]
-        named = options.ckpt_path in NAMED
+        named, trusted = options.ckpt_path in NAMED, options.weights_only is False
         if named and not options.name:
             raise UserError(
                 f"--ckpt_path {options.ckpt_path} needs --name, the run whose checkpoint is meant."
@@ -70,17 +70,18 @@ class Run(CommandLine):
                 )
             if named and not begun:
                 raise UserError(f"There is no run to go on with in {self.folder}.")
-            if options.ckpt_path == "last" and not Path(path).exists():
-                print(f"{self.folder} has no checkpoint yet: starting from its beginning.", file=sys.stderr)
-                path = None
+            if options.ckpt_path == "last":
+                path, self.checkpoint = newest_good(self.folder, trusted) or (None, None)
+                if path is None:
+                    print(f"{self.folder} has no good checkpoint: it starts anew.", file=sys.stderr)
         elif path is None:
             raise UserError(
                 f"lit-seq {self.subcommand} needs --ckpt_path: a file, or best or last with --name."
             )
         elif not named:
             self.folder = Path(path).parent.parent
-        if path is not None:
-            self.checkpoint = read_checkpoint(Path(path))
+        if path is not None and self.checkpoint is None:
+            self.checkpoint = read_checkpoint(Path(path), trusted)
         options.ckpt_path = None if path is None else str(path)
         if isinstance(own := options.trainer.callbacks, list):
             # A command that is given again adds to what the run's configuration has from it already.
@@ -126,7 +127,8 @@ class Run(CommandLine):
         try:
             with disk_errors(self.folder), Interruption(recording.checkpoints):
                 recording.begin()
-                self.trainer.fit(model, **{**kwargs, "weights_only": True})
+                path = go_on_from(self.folder, kwargs["ckpt_path"])
+                self.trainer.fit(model, **{**kwargs, "ckpt_path": path, "weights_only": self.weights_only})
             state, reason = recording.record.end(self.trainer)
         except Stopped as end:
             state, reason = "stopped", str(end)
@@ -149,17 +151,22 @@ class Run(CommandLine):
 
     def validate(self, model: L.LightningModule, **kwargs: Any) -> None:
         """Evaluate the checkpoint on the validation data."""
-        self.trainer.validate(model, **{**kwargs, "weights_only": True})
+        self.trainer.validate(model, **{**kwargs, "weights_only": self.weights_only})
 
     def test(self, model: L.LightningModule, **kwargs: Any) -> None:
         """Evaluate the checkpoint on the test data."""
-        self.trainer.test(model, **{**kwargs, "weights_only": True})
+        self.trainer.test(model, **{**kwargs, "weights_only": self.weights_only})
 
     def predict(self, model: L.LightningModule, **kwargs: Any) -> None:
         """Write predictions.jsonl."""
         kwargs.pop("return_predictions", None)
-        self.trainer.predict(model, return_predictions=False, **{**kwargs, "weights_only": True})
+        self.trainer.predict(model, return_predictions=False, **{**kwargs, "weights_only": self.weights_only})
         print(f"Predictions are in {self.folder / 'predictions.jsonl'}")
+
+    @property
+    def weights_only(self) -> bool:
+        """Whether checkpoints may hold no more than data."""
+        return self.config[self.subcommand].weights_only is not False
 
     def _record(self) -> Recording:
         options = self.config_init[self.subcommand]
