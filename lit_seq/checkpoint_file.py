@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.errors import UserError
 from lit_seq.run_folder import remove_unfinished, replacing_bytes
@@ -107,6 +108,8 @@ def go_on_from(folder: Path, path: str | Path | None) -> Path | None:
         OSError: it cannot be copied.
     """
     last, previous, best = [folder / "checkpoints" / name for name in RESUMABLE]
+    if getattr(rank_zero_only, "rank", 0):  # of several processes of a run, one keeps its folder
+        return path and last
     remove_unfinished(folder, "config.yaml", "metrics.csv", "samples.jsonl", "status.json")
     remove_unfinished(last.parent, LAST, BEST)
     if path is None:
