@@ -166,7 +166,7 @@ class Code:
         self.marker = marker
 
     def __reduce__(self) -> tuple:
-        return Path.touch, (self.marker,)
+        return os.mkdir, (str(self.marker),)
 
 
 def test_code_in_a_checkpoint_is_not_run_unless_it_is_trusted(
@@ -182,12 +182,12 @@ def test_code_in_a_checkpoint_is_not_run_unless_it_is_trusted(
     for command in (*commands, ["sample", "--ckpt", str(path)]):
         assert main(command) == 2
         said = capsys.readouterr().err
-        assert "pathlib" in said
+        assert "(posix.mkdir)" in said
         assert "If you trust where it comes from, give --weights_only false." in said
     assert not marker.exists()
     assert main(["sample", "--ckpt", str(path), "--length", "3", "--weights_only", "false"]) == 0
     assert marker.exists()
-    marker.unlink()
+    marker.rmdir()
     assert resume(cut, "--weights_only", "false") == 0
     assert marker.exists()
 
