@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from lit_seq.allocator import keep_freed_memory
 from lit_seq.errors import UserError
@@ -92,6 +93,13 @@ def entry() -> None:
     sys.exit(main())
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong, without its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:].rstrip('.')}; `{self.prog} --help` says more.")
+
+
 def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else "--help"
     if command in ("fit", "validate", "test", "predict"):
@@ -103,7 +111,7 @@ def _dispatch(arguments: list[str]) -> int:
         allowed = ", ".join(["fit", "validate", "test", "predict", *COMMANDS])
         raise UserError(f"There is no command {command!r}; allowed: {allowed}.")
     module = import_module(COMMANDS[command])
-    parser = argparse.ArgumentParser("lit-seq", add_help=False)
+    parser = _Parser("lit-seq", add_help=False)
     module.add_parser(parser.add_subparsers())
     try:
         parsed = parser.parse_args(arguments)

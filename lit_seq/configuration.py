@@ -85,9 +85,7 @@ class CommandLine(LightningCLI):
             self.config = parser.parse_args(arguments)
         except ArgumentError as error:
             raise UserError(explain(str(error), self._options())) from None
-        seed = self.config[self.config.subcommand].seed_everything
-        if not 0 <= seed < 2**32:
-            raise UserError(f"--seed_everything is {seed}; it must be at least 0 and below 2**32.")
+        _check_ranges(self.config[self.config.subcommand])
 
     def _options(self) -> Iterator[str]:
         for parser in self._subcommand_parsers.values():
@@ -155,6 +153,23 @@ def metric_names(config: Namespace) -> tuple[str, ...] | None:
         return None
     names = [f"{stage}/{metric}" for stage in ("train", "val", "test") for metric in model.metrics]
     return (*names, "train/gradient_norm", "train/gradient_norm_clipped")
+
+
+def _check_ranges(config: Namespace) -> None:
+    """Refuse numbers that Lightning would take, and stumble over or train wrongly with."""
+    seed, trainer = config.seed_everything, config.trainer
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed_everything is {seed}; it must be at least 0 and below 2**32.")
+    if trainer.gradient_clip_val is not None and not trainer.gradient_clip_val >= 0:
+        raise UserError(
+            f"--trainer.gradient_clip_val is {trainer.gradient_clip_val}; it must be at least 0, or null."
+        )
+    if trainer.accumulate_grad_batches < 1:
+        raise UserError(
+            f"--trainer.accumulate_grad_batches is {trainer.accumulate_grad_batches}; it must be at least 1."
+        )
+    if config.name and (Path(config.name).name != config.name or config.name.startswith(".")):
+        raise UserError(f"--name is {config.name!r}; it must be the name of one folder, in --runs_dir.")
 
 
 def _unfolded(arguments: Sequence[str]) -> Iterator[str]:
