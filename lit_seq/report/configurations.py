@@ -128,8 +128,8 @@ def group(runs: Sequence[Run], keys: Sequence[str]) -> list[Configuration]:
 
 
 def identity(value: Any) -> str:
-    """Return text that is equal for equal settings."""
-    return json.dumps(value, sort_keys=True, default=str)
+    """Return text that is equal for equal settings: 1 and 1.0 are."""
+    return json.dumps(_with_whole_numbers(value), sort_keys=True, default=str)
 
 
 def labels(settings: Sequence[dict[str, Any]]) -> list[str]:
@@ -200,3 +200,11 @@ def _varies(key: str, mappings: Sequence[dict[str, Any]]) -> bool:
 
 def _groups(mappings: Sequence[dict[str, Any]], keys: Sequence[str]) -> int:
     return len({identity({key: one[key] for key in keys if key in one}) for one in mappings})
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

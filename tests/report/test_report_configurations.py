@@ -107,3 +107,9 @@ def test_what_one_sweep_varies_and_another_has_in_its_base_is_the_same_setting(t
     sweep_of(tmp_path / "b", [{"optimizer.lr": rate, "seed_everything": 2} for rate in (0.1, 0.2)], base)
     assert {settings(run)["model.cell"] for run in read_runs(tmp_path)} == {"LSTM"}
     assert settings(read_runs(tmp_path / "b")[0])["model.cell.forget_bias"] == 1.0
+
+
+def test_a_number_is_the_same_setting_written_whole_or_not(tmp_path):
+    written = [{"model.cell.bias": bias, "seed_everything": seed} for seed, bias in enumerate((1, 1.0, 2))]
+    sweep_of(tmp_path / "s", written)
+    assert [len(one.runs) for one in group(read_runs(tmp_path / "s"), ["model.cell.bias"])] == [2, 1]
