@@ -126,6 +126,7 @@ def _train(arguments: list[str]) -> int:
         return DONE
     arguments = ["--help" if word == "--help.all" else word for word in arguments]
     from lit_seq.training.checkpoints import Interrupted
+    from lit_seq.training.launch import Failed
     from lit_seq.training.record import Diverged
     from lit_seq.training.run import run
 
@@ -134,7 +135,7 @@ def _train(arguments: list[str]) -> int:
     except Interrupted:
         print("Go on with it by --ckpt_path last.", file=sys.stderr)
         return INTERRUPTED
-    except Diverged:
+    except (Diverged, Failed):
         return FAILED
     except (UserError, KeyboardInterrupt):
         raise

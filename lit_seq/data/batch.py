@@ -20,6 +20,8 @@ class Batch(NamedTuple):
         tree: the trees whose nodes the steps are; None where they are no trees.
         motifs: what each sequence is known to show, (batch,) int64, `IGNORED` where nobody knows; only to
             judge a model that is to find out by itself.
+        idle: True where nothing of it counts: a process that has no part in a batch goes through the step
+            with what another one has.
     """
 
     inputs: Tensor
@@ -27,6 +29,7 @@ class Batch(NamedTuple):
     lengths: Tensor | None = None
     tree: Tree | None = None
     motifs: Tensor | None = None
+    idle: bool | None = None
 
     def of(self, rows: slice) -> "Batch":
         """Return a batch of some of the sequences, padding included."""

@@ -47,6 +47,32 @@ def generator(*key: int) -> torch.Generator:
 _WORD = 2**32 - 1
 
 
+class Share(Dataset[Batch]):
+    """The part of each batch that is one process's: sequences `rank`, `rank` + `processes`, … of it.
+
+    Every other one, as sequences of a batch may be sorted by length.
+
+    Args:
+        batches: gives a `Batch` for a key; a key that lists examples is divided before they are read.
+        rank: the process's number, from 0.
+        processes: how many there are.
+    """
+
+    def __init__(self, batches: Dataset[Batch], rank: int, processes: int) -> None:
+        self.batches, self.rank = batches, rank
+        self.own = slice(rank, None, processes)
+
+    def __getitem__(self, key: Any) -> Batch:
+        if isinstance(key, Sequence):
+            idle = len(key) <= self.rank
+            batch = self.batches[key[:1] if idle else key[self.own]]
+        else:
+            whole = self.batches[key]
+            idle = len(whole.inputs) <= self.rank
+            batch = whole.of(slice(1) if idle else self.own)
+        return batch._replace(idle=True) if idle else batch
+
+
 class Loader:
     """The batches of a data set in an `Order`, which can be taken up at any batch.
 
@@ -71,6 +97,12 @@ class Loader:
         self._ahead = 0
         self._drawn = 0
         self._resumed: dict[str, int] | None = None
+
+    def share(self, rank: int, processes: int) -> "Loader":
+        """Return the part of these batches that is one process's, in the same order; see `Share`."""
+        if processes == 1:
+            return self
+        return Loader(Share(self.batches, rank, processes), self.order, self.num_workers)
 
     @property
     def sampler(self) -> "Loader":

@@ -86,6 +86,8 @@ class TextStreams(SequenceData):
         symbols = self._encoded[1].get(split)
         if symbols is None:
             return None
+        # Of several processes there are more streams than were counted on when the text was read.
+        self._check(self._encoded[1])
         streams, chunks = self.batch_size, (len(symbols) - 1) // self.batch_size // self.chunk_length
         if split != "train":
             streams = min(streams, max(1, (len(symbols) - 1) // self.chunk_length))

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from lit_seq.data.batch import Batch
+from lit_seq.data.module import held_out
 from lit_seq.diagnostics.arrays import append
 from lit_seq.errors import UserError
 from lit_seq.samples import Sample
@@ -80,8 +81,7 @@ class Diagnostic(L.Callback, ABC):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Look where it is time."""
         if self.is_due(trainer) and isinstance(pl_module, Topology):
-            data: Any = getattr(trainer, "datamodule", None)
-            self.write(trainer, pl_module, [] if data is None else data.val_dataloader())
+            self.write(trainer, pl_module, held_out(trainer))
 
     def is_due(self, trainer: L.Trainer) -> bool:
         """Return whether it is time to look, and that was not done yet."""

@@ -10,6 +10,7 @@ from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
 from lit_seq.metrics.tagging import ENTITY_METRICS, entity_scores, marks_entities
+from lit_seq.processes import own_part
 from lit_seq.samples import Sample, Series, Tags
 from lit_seq.scan.padding import readable
 from lit_seq.topologies.comparison import METRICS
@@ -102,10 +103,10 @@ class ManyToMany(Recurrent):
 
     def minimised(self, measured: Measured, batch: Batch) -> Tensor:
         """Return the loss, or its sum over steps as a mean over sequences."""
-        loss = measured.means["loss"]
         if self.step_gradients == "mean":
-            return loss
-        return loss * (measured.targets / len(batch.inputs))
+            return super().minimised(measured, batch)
+        sequences = len(batch.inputs)
+        return own_part(measured.means["loss"] * (measured.targets / sequences), sequences, batch)
 
     def counted(self, batch: Batch, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the outputs behind the washout, time first, with their targets and lengths.

@@ -21,9 +21,13 @@ class EpochMeans:
             means: metric to its mean over the batch, of the shape of `targets` and any further dimensions.
             targets: how many targets the means are over.
         """
-        for name, mean in means.items():
-            weighted = mean.detach().double() * _broadcast(targets, mean)
-            self.totals[name] = self.totals[name] + weighted if name in self.totals else weighted
+        totals = {name: mean.detach().double() * _broadcast(targets, mean) for name, mean in means.items()}
+        self.include(totals, targets)
+
+    def include(self, totals: dict[str, Tensor], targets: Tensor) -> None:
+        """Add what others have added up."""
+        for name, total in totals.items():
+            self.totals[name] = self.totals[name] + total if name in self.totals else total
         self.targets = self.targets.to(targets.device) + targets
 
     def means(self) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from lit_seq.cores import Core, CoreState, Stack
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
+from lit_seq.processes import own_part
 from lit_seq.samples import Sample, Statement
 from lit_seq.topologies.measured import Measured
 from lit_seq.topologies.motif_samples import convergence, look
@@ -167,7 +168,7 @@ class MotifAutoencoder(Topology):
         progress = (self.trained_steps - self.kl_start) / self.kl_steps.clamp(min=1)
         # A rise of no steps is over at its first one.
         weight = self.kl_weight * torch.where(self.kl_steps > 0, progress, progress + 1).clamp(0, 1)
-        return self._loss(terms, weight), self._measured(terms, means)
+        return own_part(self._loss(terms, weight), len(means), batch), self._measured(terms, means)
 
     def rows(self, batch: Batch, answers: Tensor) -> list[list[float]]:
         """Return μ of each window, and the motif that it is known to show."""

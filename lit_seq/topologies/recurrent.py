@@ -11,6 +11,7 @@ from lit_seq.cores import Core, CoreState
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Task
 from lit_seq.errors import UserError
+from lit_seq.processes import own_part, whole_means
 from lit_seq.topologies.comparison import METRICS, compare, derived
 from lit_seq.topologies.features import Features
 from lit_seq.topologies.measured import Measured
@@ -70,15 +71,17 @@ class Recurrent(Topology):
         if self.omega is None:
             measured = self.measure(batch, state)
             return self.minimised(measured, batch), measured
+        sequences = len(batch.inputs)
         measured, omega = measure_with_omega(
-            lambda: self.measure(batch, state), self.core, batch.inputs.shape[1], batch.inputs.shape[0]
+            lambda: self.measure(batch, state), self.core, batch.inputs.shape[1], sequences
         )
-        measured = measured._replace(means={**measured.means, "omega": omega.detach()})
-        return self.minimised(measured, batch) + self.omega * omega, measured
+        logged = whole_means({"omega": omega.detach()}, sequences, batch)
+        measured = measured._replace(means={**measured.means, **logged})
+        return self.minimised(measured, batch) + self.omega * own_part(omega, sequences, batch), measured
 
     def minimised(self, measured: Measured, batch: Batch) -> Tensor:
         """Return the loss as it is differentiated: here as it is logged."""
-        return measured.means["loss"]
+        return own_part(measured.means["loss"], measured.targets, batch)
 
     def derived(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
         """See `Topology.derived`."""

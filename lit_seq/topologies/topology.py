@@ -13,6 +13,14 @@ from lit_seq.cores import CoreState
 from lit_seq.data.batch import Batch
 from lit_seq.data.task import Inputs, Task
 from lit_seq.errors import UserError
+from lit_seq.processes import (
+    in_order,
+    of_all_processes,
+    own_part,
+    own_state,
+    whole_means,
+    whole_state,
+)
 from lit_seq.samples import Sample, Statement
 from lit_seq.topologies.means import EpochMeans
 from lit_seq.topologies.measured import Measured
@@ -84,7 +92,7 @@ class Topology(L.LightningModule, ABC):
         if self.scheduled:
             self.register_buffer("trained_steps", torch.zeros(()), persistent=False)
         self._epoch = EpochMeans()
-        self._rows: list[Any] = []
+        self._rows: list[list[Any]] = []
         self._carried: CoreState | None = None
         # The two underscored keys are how Lightning re-creates a module from its hyperparameters.
         self.save_hyperparameters(
@@ -102,9 +110,9 @@ class Topology(L.LightningModule, ABC):
         """Return loss and metrics of one batch, without side effects."""
 
     def objective(self, batch: Batch, state: CoreState | None = None) -> tuple[Tensor, Measured]:
-        """Return what training minimises and what one batch says."""
+        """Return what training minimises, by way of `own_part`, and what one batch says."""
         measured = self.measure(batch, state)
-        return measured.means["loss"], measured
+        return own_part(measured.means["loss"], measured.targets, batch), measured
 
     @abstractmethod
     def predictions(self, batch: Batch) -> list[dict[str, Any]]:
@@ -171,8 +179,9 @@ class Topology(L.LightningModule, ABC):
         """Return the objective; carry the state to the next batch where the topology does."""
         objective, measured = self.objective(batch, self._state_before(batch_idx))
         self._carry(measured)
-        self.log_dict(self.reported("train", measured.means))
-        self.log("loss", measured.means["loss"], prog_bar=True, logger=False)
+        means = whole_means(measured.means, measured.targets, batch)
+        self.log_dict(self.reported("train", means))
+        self.log("loss", means["loss"], prog_bar=True, logger=False)
         return objective
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -218,14 +227,14 @@ class Topology(L.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the carried state, so that a resumed run goes on in the middle of a text."""
         if self._carried is not None:
-            checkpoint["carried_state"] = torch.utils._pytree.tree_leaves(self._carried)
+            checkpoint["carried_state"] = whole_state(torch.utils._pytree.tree_leaves(self._carried))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the carried state up again."""
         leaves = checkpoint.get("carried_state")
         if leaves is not None:
             _, structure = torch.utils._pytree.tree_flatten(self.initial_state(len(leaves[0])))
-            self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
+            self._carried = torch.utils._pytree.tree_unflatten(own_state(leaves), structure)
 
     def _state_before(self, batch_idx: int) -> CoreState | None:
         return self._carried if self.carries_state and batch_idx else None
@@ -235,20 +244,25 @@ class Topology(L.LightningModule, ABC):
             self._carried = torch.utils._pytree.tree_map(torch.detach, measured.state)
 
     def _accumulate(self, batch: Batch, batch_idx: int) -> None:
+        if batch.idle:
+            self._rows.append([])
+            return
         measured = self.measure(batch, self._state_before(batch_idx))
         self._carry(measured)
         self._epoch.add(measured.means, measured.targets)
-        self._rows += self.rows(batch, measured.answers)
+        self._rows.append(self.rows(batch, measured.answers))
 
     def _log_epoch_means(self, stage: str) -> None:
-        epoch, self._epoch = self._epoch, EpochMeans()
-        rows, self._rows = self._rows, []
+        epoch = EpochMeans()
+        parts = of_all_processes((self._epoch.totals, self._epoch.targets, self._rows))
+        self._epoch, self._rows = EpochMeans(), []
+        for totals, targets, _ in parts:
+            epoch.include(totals, targets)
         if not epoch.totals:
             return
-        reduce = self.trainer.strategy.reduce
-        epoch.totals = {name: reduce(total, reduce_op="sum") for name, total in epoch.totals.items()}
-        epoch.targets = reduce(epoch.targets, reduce_op="sum")
-        scores = {name: torch.tensor(score) for name, score in self.scored(_of_all_processes(rows)).items()}
+        batches = zip(*(rows for _, _, rows in parts), strict=True)
+        rows = [row for batch in batches for row in in_order(batch)]
+        scores = {name: torch.tensor(score) for name, score in self.scored(rows).items()}
         self.log_dict(self.reported(stage, {**epoch.means(), **scores}), prog_bar=stage == "val")
 
     def _check_task(self) -> None:
@@ -270,12 +284,3 @@ def log_every(trainer: L.Trainer) -> int:
 
 def _norm(parameters: list[nn.Parameter]) -> Tensor:
     return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-
-
-def _of_all_processes(rows: list[Any]) -> list[Any]:
-    """Return the rows of every process that trains this model, in the order of their ranks."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return rows
-    gathered: list[list[Any]] = [[] for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather_object(gathered, rows)
-    return [row for part in gathered for row in part]

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from lit_seq.checkpoint_file import BEST, LAST, PREVIOUS, write_checkpoint
+from lit_seq.processes import agreed, of_all_processes, rank
 from lit_seq.training.metrics_file import MetricsFile
 
 
@@ -72,11 +73,15 @@ class Checkpoints(Checkpoint):
         """Return the best value so far and the state of the random generators."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         generators = {"torch": torch.get_rng_state(), "cuda": cuda, "python": random.getstate()}
-        return {"best": self._best, "random": generators}
+        generators, *others = of_all_processes(generators)
+        return {"best": self._best, "random": generators, **({"others": others} if others else {})}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what `state_dict` returned."""
-        self._best, self._random = state_dict["best"], state_dict["random"]
+        self._best = state_dict["best"]
+        generators = [state_dict["random"], *state_dict.get("others", [])]
+        if rank() < len(generators):
+            self._random = generators[rank()]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Put the random generators where they were."""
@@ -100,7 +105,8 @@ class Checkpoints(Checkpoint):
             trainer.val_check_batch = (
                 loop.batch_idx + 1 if trainer.check_val_every_n_epoch else trainer.global_step
             )
-        if self._due(trainer) and not _validates_now(trainer) and not loop._should_accumulate():
+        due, self.stop_reason, self.stopped = agreed(self._due(trainer), self.stop_reason, self.stopped)
+        if due and not _validates_now(trainer) and not loop._should_accumulate():
             self.flush_row(trainer)
             self._save(trainer)
 
@@ -108,6 +114,7 @@ class Checkpoints(Checkpoint):
         """Save, and keep the best."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        _, self.stop_reason, self.stopped = agreed(False, self.stop_reason, self.stopped)
         # A run that is given more steps finds no validation due here, behind which it would count the step.
         trainer.fit_loop.epoch_loop._batches_that_stepped += self._last_validation
         self._keep_best(trainer)

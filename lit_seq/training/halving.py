@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.training.checkpoints import Checkpoints, Stopped
 from lit_seq.training.hyperband import Hyperband
@@ -58,6 +59,7 @@ class Halving(L.Callback):
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._judge(trainer)
 
+    @rank_zero_only
     def _judge(self, trainer: L.Trainer) -> None:
         judge([self], trainer)
         self._checkpoints.stopped = self.reason

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from lit_seq.processes import rank
 from lit_seq.run_folder import replacing
 
 
@@ -46,6 +47,8 @@ class MetricsFile(Logger):
         self.last_step: int | None = None
         self._watched = watched
         self.watched_values: list[float] = []
+        if rank() != 0:
+            return
         if resume_after is None:
             self._path.unlink(missing_ok=True)
         elif self._path.exists():
@@ -71,7 +74,6 @@ class MetricsFile(Logger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Do nothing: config.yaml holds them."""
 
-    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add a row; a row that repeats the one before it is dropped."""
         row = {"step": step, **metrics}
@@ -80,7 +82,9 @@ class MetricsFile(Logger):
         self._last = row
         self.last_step = step
         self._take({name: value for name, value in metrics.items() if name != "epoch"})
-        self._pending.append(row)
+        # Every process decides by the latest metrics; one writes them.
+        if rank() == 0:
+            self._pending.append(row)
 
     def latest_validation(self) -> dict[str, Tensor]:
         """Return the latest metrics of validation, as callbacks see them in `trainer.callback_metrics`."""

@@ -46,7 +46,7 @@ class Record(L.Callback):
         """Say that the run runs, and let early stopping see what it saw before a resumption."""
         # Lightning keeps neither metrics nor `should_stop` in a checkpoint: a run that is resumed at an
         # epoch's end would ask for a metric in vain, and one that was killed as it stopped would go on.
-        trainer.callback_metrics.update(self._metrics.latest_validation())
+        trainer.callback_metrics.update(trainer.strategy.broadcast(self._metrics.latest_validation()))
         reasons = [callback.stopping_reason for callback in trainer.early_stopping_callbacks]
         if any(reason != EarlyStoppingReason.NOT_STOPPED for reason in reasons):
             trainer.should_stop = True

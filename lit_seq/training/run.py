@@ -13,19 +13,23 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_seq.checkpoint_file import class_path, go_on_from, newest_good, read_checkpoint
 from lit_seq.configuration import CommandLine, dumped
 from lit_seq.errors import UserError
+from lit_seq.processes import rank
 from lit_seq.run_folder import State
 from lit_seq.training.checkpoints import Interrupted, Stopped
 from lit_seq.training.interruption import Interruption
+from lit_seq.training.launch import Processes
 from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.predictions import PredictionsFile
 from lit_seq.training.progress import RunProgress
 from lit_seq.training.record import Diverged
 from lit_seq.training.recording import Recording, disk_errors
+from lit_seq.training.together import check_processes, in_one_process, is_one_process
 from lit_seq.training.wandb_artifacts import PREFIX, with_artifact
 
 NAMED = ("last", "best")
@@ -44,9 +48,18 @@ class Run(CommandLine):
         Diverged: the loss is no longer a number.
     """
 
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = arguments
+        super().__init__(arguments)
+
     def before_instantiate_classes(self) -> None:
         """Find the folder and the checkpoint, and refuse what would overwrite or mix runs."""
         options = self.config[self.subcommand]
+        if self.subcommand != "fit":
+            in_one_process(options.trainer)
+        if is_one_process(options.trainer):
+            # SLURM numbers processes that have nothing to do with each other, too.
+            setattr(rank_zero_only, "rank", 0)  # noqa: B010  it is declared as a function
         named, trusted = options.ckpt_path in NAMED, options.weights_only is False
         if named and not options.name:
             raise UserError(
@@ -63,7 +76,7 @@ class Run(CommandLine):
             named, options.ckpt_path = True, "last"
             path = self.folder / "checkpoints" / "last.ckpt"
         if self.subcommand == "fit":
-            if begun and path is None:
+            if begun and path is None and rank() == 0:
                 raise UserError(
                     f"{self.folder} holds a run already; go on with it by --ckpt_path last, "
                     "or give another --name."
@@ -72,7 +85,7 @@ class Run(CommandLine):
                 raise UserError(f"There is no run to go on with in {self.folder}.")
             if options.ckpt_path == "last":
                 path, self.checkpoint = newest_good(self.folder, trusted) or (None, None)
-                if path is None:
+                if path is None and rank() == 0:
                     print(f"{self.folder} has no good checkpoint: it starts anew.", file=sys.stderr)
         elif path is None:
             raise UserError(
@@ -115,20 +128,33 @@ class Run(CommandLine):
         loggers = [*loggers, *(logger for logger in own if isinstance(logger, Logger))]
         root = trainer.default_root_dir or self.folder
         trainer = {**trainer, "logger": loggers, "default_root_dir": root, **kwargs}
-        return self._instantiate_trainer(trainer, callbacks)
+        made = self._instantiate_trainer(trainer, callbacks)
+        check_processes(made, self.model, self.datamodule, self.checkpoint)
+        return made
 
     def fit(self, model: L.LightningModule, **kwargs: Any) -> None:
         """Train, and leave the reason behind if it does not come to its end."""
         recording = self.recording
+        processes = Processes(
+            self.trainer, self._arguments, lambda reason: recording.finish("failed", reason)
+        )
+        # What Lightning does at a signal besides what we do gets in the way of other processes.
+        self.trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        print(f"{type(model).__name__}, {parameters:,} parameters, in {self.folder}", file=sys.stderr)
+        count = f", {self.trainer.world_size} processes" if self.trainer.world_size > 1 else ""
+        if self.trainer.is_global_zero:
+            kind = type(model).__name__
+            print(f"{kind}, {parameters:,} parameters{count}, in {self.folder}", file=sys.stderr)
         state: State = "failed"
         reason = None
         try:
             with disk_errors(self.folder), Interruption(recording.checkpoints):
                 recording.begin()
                 path = go_on_from(self.folder, kwargs["ckpt_path"])
-                self.trainer.fit(model, **{**kwargs, "ckpt_path": path, "weights_only": self.weights_only})
+                with processes:
+                    self.trainer.fit(
+                        model, **{**kwargs, "ckpt_path": path, "weights_only": self.weights_only}
+                    )
             state, reason = recording.record.end(self.trainer)
         except Stopped as end:
             state, reason = "stopped", str(end)
@@ -145,7 +171,7 @@ class Run(CommandLine):
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
             raise
         finally:
-            if (self.folder / "config.yaml").exists():
+            if self.trainer.is_global_zero and (self.folder / "config.yaml").exists():
                 recording.finish(state, reason, preempted=state == "running")
                 recording.join()
 

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_seq.data import Batch
+from lit_seq.data.module import held_out
 from lit_seq.diagnostics import Diagnostic
 from lit_seq.run_folder import replacing
 from lit_seq.samples import to_line
@@ -48,8 +49,7 @@ class Samples(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
         """Write at the three moments."""
         if self.is_due(trainer) and isinstance(pl_module, Topology):
-            data: Any = trainer.datamodule if hasattr(trainer, "datamodule") else None
-            self.write(trainer, pl_module, [] if data is None else data.val_dataloader())
+            self.write(trainer, pl_module, held_out(trainer))
 
     def is_due(self, trainer: L.Trainer) -> bool:
         """Return whether this is one of the three moments, and its samples are not written yet."""
