@@ -35,9 +35,10 @@ class Figure:
 
 
 def label(text: str, longest: int = 60) -> str:
-    """Make text safe as a plotly label: plotly reads some HTML in labels, such as links."""
+    """Make text safe as a plotly label: plotly reads some HTML in labels, such as links, and formulas."""
     text = visible(text)
-    return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
+    text = html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
+    return text.replace("$", "&#36;")
 
 
 def named(labels: Sequence[str], most: int = 6) -> str:

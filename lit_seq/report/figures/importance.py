@@ -21,7 +21,7 @@ def importance(found: Importance) -> Figure:
         "hovertemplate": "%{y}: %{x:.1%}<extra></extra>",
     }
     layout = {
-        "xaxis": {"title": {"text": "Share of the variance"}, "range": [0, 1], "tickformat": ".0%"},
+        "xaxis": {"title": {"text": "Share of the variance"}, "range": [0, 1.06], "tickformat": ".0%"},
         "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False},
         "showlegend": False,
     }
