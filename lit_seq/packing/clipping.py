@@ -13,8 +13,12 @@ Threshold = tuple[float | None, Literal["norm", "value"]]
 
 def norms(parameters: Sequence[nn.Parameter]) -> Tensor:
     """Return each trial's gradient norm over all parameters, (trials,)."""
-    each = [torch.linalg.vector_norm(p.grad.flatten(1), dim=1) for p in parameters if p.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(each), dim=0)
+    gradients = [p.grad.flatten(1) for p in parameters if p.grad is not None]
+    trials = len(gradients[0])
+    # One row would be summed in another order than several are, with other last bits.
+    gradients = [torch.cat([g, g]) for g in gradients] if trials == 1 else gradients
+    each = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
+    return torch.linalg.vector_norm(torch.stack(each), dim=0)[:trials]
 
 
 @torch.no_grad()

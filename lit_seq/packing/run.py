@@ -31,8 +31,13 @@ Logging = Callable[[int], AbstractContextManager[Any]]
 """Trial to a context in which what is printed goes to its log."""
 
 
-def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) -> list[int]:
+def run_pack(
+    commands: Sequence[Sequence[str]], logging: Logging | None = None, stacked: bool = False
+) -> list[int]:
     """Train `lit-seq fit` command lines as one pack, or each alone where they cannot be stacked.
+
+    On a CPU a trial has the same numbers, bit for bit, in a stack of any size. Those that it has alone differ
+    in the last bits: so a trial that began alone goes on alone, and one that began in a stack in a stack.
 
     A trial whose command line is wrong fails alone. When training fails for another reason than
     divergence, such as memory, the pack goes on in two halves from the last checkpoints, and at last alone.
@@ -40,13 +45,14 @@ def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) 
     Args:
         commands: each trial's command line behind `lit-seq`.
         logging: where each trial's output goes.
+        stacked: train a single trial as a stack, too.
 
     Returns:
         Each trial's exit code; see `lit_seq.cli.main`.
     """
     logging = logging or (lambda index: nullcontext())
     codes = dict.fromkeys(range(len(commands)), FAILED)
-    if len(commands) == 1:
+    if len(commands) == 1 and not stacked:
         with logging(0):
             return [main(commands[0])]
     trials: dict[int, PackedTrial] = {}
@@ -62,6 +68,8 @@ def run_pack(commands: Sequence[Sequence[str]], logging: Logging | None = None) 
         again: list[list[int]] = []
         with quiet(), logging(group[0]):
             try:
+                if _began_alone(trials[group[0]]):
+                    raise Unpackable("they began so")
                 codes.update(zip(group, _train([trials[index] for index in group]), strict=True))
             except Unpackable as reason:
                 print(f"These trials run one by one: {reason}.", file=sys.stderr)
@@ -100,11 +108,16 @@ class _Failed(Exception):
 
 
 def _in_step(trials: dict[int, PackedTrial]) -> list[list[int]]:
-    """Group trials that stand at the same step."""
+    """Group trials that stand at the same step, and came there alone or in a stack."""
     groups: dict[Any, list[int]] = {}
     for index, trial in trials.items():
-        groups.setdefault(trial.checkpoint and trial.checkpoint["global_step"], []).append(index)
+        step = trial.checkpoint and trial.checkpoint["global_step"]
+        groups.setdefault((step, _began_alone(trial)), []).append(index)
     return list(groups.values())
+
+
+def _began_alone(trial: PackedTrial) -> bool:
+    return trial.checkpoint is not None and not trial.checkpoint.get("stacked")
 
 
 def _resumed(command: Sequence[str], folder: Path) -> list[str]:
