@@ -7,12 +7,14 @@ from lit_seq.errors import UserError
 FORMATS = ("html", "md", "json")
 
 
-def write_report(source: Path, output: Path | None = None, format: str = "html") -> Path:  # noqa: A002
+def write_report(source: Path | str, output: Path | None = None, format: str = "html") -> Path:  # noqa: A002
     """Write a report.
 
     Args:
-        source: a sweep's folder, a folder of runs, a run folder, or a report file (reports/*.yaml).
-        output: the file to write; default: report.FORMAT in the (first) folder that is reported on.
+        source: a sweep's folder, a folder of runs, a run folder, an address at W&B (wandb:…, see
+            `lit_seq.report.wandb.address`), or a report file (reports/*.yaml).
+        output: the file to write; default: report.FORMAT in the (first) folder that is reported on, and
+            NAME.FORMAT in the working directory for what is read from W&B alone.
         format: "html", "md" or "json".
 
     Returns:
@@ -29,7 +31,7 @@ def write_report(source: Path, output: Path | None = None, format: str = "html")
     from lit_seq.report.plan import Plan
     from lit_seq.report.writing import write
 
-    plan = Plan.of(Path(source))
-    target = Path(output) if output is not None else plan.folders()[0] / f"report.{format}"
+    plan = Plan.of(source)
+    target = Path(output) if output is not None else plan.target(format)
     write(build(plan), target, format)
     return target

@@ -9,7 +9,8 @@ from lit_seq.report.plan import SECTIONS
 
 EPILOG = """\
 a report file is YAML:
-  runs                       folders, or globs for folders (needed)
+  runs                       folders, globs for folders, or addresses at W&B: wandb:ENTITY/PROJECT, and behind
+                             it /groups/NAME, /sweeps/ID or /runs/ID for a part of the project (needed)
   title, question            what stands above the report
   metric, goal               what decides, and whether to minimize or maximize it (the sweep's)
   judge_by                   best | last value of a trial, or the updates it needs to come to threshold
@@ -40,9 +41,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "source",
-        type=Path,
         metavar="SOURCE",
-        help="a sweep's folder, a folder of runs, a run folder, or a report file (reports/quickstart.yaml)",
+        help="a sweep's folder, a folder of runs, a run folder, an address at W&B "
+        "(wandb:ENTITY/PROJECT/groups/NAME), or a report file (reports/quickstart.yaml)",
     )
     parser.add_argument(
         "-o",

@@ -72,10 +72,7 @@ def gather(plan: Plan) -> Material:
     Raises:
         UserError: see `lit_seq.report.document.build`.
     """
-    everything = list(
-        {run.folder.resolve(): run for folder in plan.folders() for run in read_runs(folder)}.values()
-    )
-    sources = [SweepFolder.read(folder) for folder in dict.fromkeys(run.sweep for run in everything)]
+    everything, sources = _read(plan)
     if len(sources) > 1:
         for run in everything:
             run.name = run.name if run.sweep == run.folder else f"{run.sweep.name}/{run.name}"
@@ -134,6 +131,22 @@ def gather(plan: Plan) -> Material:
         tasks=found,
         notes=notes,
     )
+
+
+def _read(plan: Plan) -> tuple[list[Run], list[SweepFolder]]:
+    """Read each run once, and what it is part of: those in folders, then those at W&B."""
+    folders, addresses = plan.folders(), plan.addresses()
+    runs = {run.folder.resolve(): run for folder in folders for run in read_runs(folder)}
+    found = {folder: SweepFolder.read(folder) for folder in dict.fromkeys(run.sweep for run in runs.values())}
+    if addresses:
+        # What asks W&B is only loaded where it is asked.
+        from lit_seq.report.wandb.source import read_from_wandb
+
+        for address in addresses:
+            there, parts = read_from_wandb(address)
+            runs |= {run.folder: run for run in there if run.folder not in runs}
+            found |= {part.folder: part for part in parts}
+    return list(runs.values()), list(found.values())
 
 
 def _held_fixed(runs: list[Run], fix: Mapping[str, Any]) -> list[Run]:
@@ -231,8 +244,15 @@ def _notes(
 ) -> list[str]:
     notes = [f"Trial {run.name}: {problem}" for run in runs for problem in run.problems]
     notes += [problem for source in sources for problem in source.problems]
-    if unknown := [source.name for source in sources if not source.environment]:
+    if unknown := [source.name for source in sources if not source.environment and source.url is None]:
         notes.append(f"Where and how it ran is not known (no environment.json): {listing(unknown)}.")
+    if unknown := [source.name for source in sources if not source.environment and source.url]:
+        notes.append(f"Where and how it ran is not known (no sweep logged it to W&B): {listing(unknown)}.")
+    if any(source.url for source in sources):
+        notes.append(
+            "What models said, and what diagnostics saw along time, stands in run folders alone: there is "
+            "none of runs that were read from W&B."
+        )
     of_task = {id(run): task.name for task in tasks for run in task.runs}
     for configuration in configurations:
         for (task, seed), times in Counter(

@@ -17,6 +17,8 @@ from lit_seq.report.figures import theme
 from lit_seq.report.figures.figure import Figure
 from lit_seq.report.plain import plain
 from lit_seq.report.said import Moment
+from lit_seq.report.sweep_folder import SweepFolder
+from lit_seq.report.trials import Trial
 from lit_seq.report.wording import count, duration, listing, metric_name, number, visible
 from lit_seq.samples import views
 
@@ -29,7 +31,7 @@ def page(document: Document, folder: Path) -> str:
 
     Args:
         document: what to show.
-        folder: where the file will lie, for links to run folders.
+        folder: where the file will lie, for links to run folders; runs at W&B have their pages.
     """
     import jinja2
     from markupsafe import Markup
@@ -56,8 +58,10 @@ def page(document: Document, folder: Path) -> str:
         "quoted": lambda text: json.dumps(text, ensure_ascii=False),
     }
 
-    def link(target: Path) -> str:
-        return quote(Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix()) + "/"
+    def link(target: Trial | SweepFolder) -> str:
+        if target.url is not None:
+            return target.url
+        return quote(Path(os.path.relpath(target.folder.resolve(), folder.resolve())).as_posix()) + "/"
 
     return environment.get_template("page.html.j2").render(
         document=document,

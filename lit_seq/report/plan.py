@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from lit_seq.errors import UserError
+from lit_seq.report.wandb.address import Address, is_address, slug
 
 SECTIONS = (
     "answer",
@@ -71,8 +72,8 @@ class Plan:
     """Content of a report file, or what a folder alone implies.
 
     Attributes:
-        runs: folders, or globs for folders, relative to the working directory; each a sweep's folder,
-            a run folder or a folder of those.
+        runs: folders, or globs for folders, relative to the working directory, each a sweep's folder, a
+            run folder or a folder of those; or addresses at W&B, see `Address`.
         title: headline; default: the sweep's name.
         question: the question that the report answers; default: the sweep's description.
         metric: the metric that decides; default: the sweep's.
@@ -108,12 +109,15 @@ class Plan:
     sections: list[str] | None = None
 
     @classmethod
-    def of(cls, source: Path) -> "Plan":
-        """Return the plan for a folder, or read a report file.
+    def of(cls, source: Path | str) -> "Plan":
+        """Return the plan for a folder or an address at W&B, or read a report file.
 
         Raises:
             UserError: `source` does not exist, or is not a report file.
         """
+        if is_address(str(source)):
+            return cls(runs=[str(source)])
+        source = Path(source)
         if source.is_dir():
             return cls(runs=[glob.escape(str(source))])
         if not source.exists():
@@ -135,6 +139,8 @@ class Plan:
         """
         found = []
         for pattern in self.runs:
+            if is_address(pattern):
+                continue
             matches = [Path(match) for match in sorted(glob.glob(pattern)) if Path(match).is_dir()]
             if not matches:
                 raise UserError(
@@ -142,6 +148,21 @@ class Plan:
                 )
             found += matches
         return list(dict.fromkeys(found))
+
+    def addresses(self) -> list[Address]:
+        """Return the addresses at W&B that `runs` names.
+
+        Raises:
+            UserError: one is none.
+        """
+        return [Address.of(text) for text in dict.fromkeys(self.runs) if is_address(text)]
+
+    def target(self, form: str) -> Path:
+        """Return where the report goes if nobody says it: into the first folder, else beside the caller."""
+        if folders := self.folders():
+            return folders[0] / f"report.{form}"
+        (address, *_) = self.addresses()
+        return Path(slug(f"{address.name or address.project}.{form}"))
 
 
 def _checked(content: Any, source: Path) -> dict[str, Any]:
@@ -172,7 +193,7 @@ def _checked(content: Any, source: Path) -> dict[str, Any]:
     if len(content.get("heat_map", ["x", "y"])) != 2:
         raise UserError(f"{source}: heat_map must name two keys, not {len(content['heat_map'])}.")
     if not content["runs"]:
-        raise UserError(f"{source}: runs is empty; name at least one sweep's folder.")
+        raise UserError(f"{source}: runs is empty; name at least one folder, or address at W&B.")
     wrong = [name for name in content.get("sections", []) if name not in SECTIONS]
     if wrong:
         raise UserError(f"{source}: unknown section {wrong[0]!r}; allowed: {', '.join(SECTIONS)}.")

@@ -1,4 +1,4 @@
-"""Run folders → plain data. Nothing else in the report touches the run folders."""
+"""Run folders → plain data; `lit_seq.report.wandb.source` makes the same of runs at W&B."""
 
 import csv
 import json
@@ -35,13 +35,14 @@ class Run:
 
     Attributes:
         name: the folder's name.
-        folder: where it lies.
+        folder: where it lies; of a run at W&B, its address there.
         sweep: the folder of the sweep it belongs to; its own folder for a single run.
         status: status.json.
         config: config.yaml, flattened to dotted keys.
         metrics: for each metric, the logged values by step; NaN and infinities as they were logged.
         samples: what the model said, in the order in which it was written.
         problems: what could not be read, a sentence each.
+        url: its page at W&B, where it was read from there.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Run:
     metrics: "dict[str, pd.Series]" = field(default_factory=dict)
     samples: list[Seen] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    url: str | None = None
 
     @property
     def seed(self) -> int | None:
@@ -118,9 +120,19 @@ def read_yaml(path: Path, problems: list[str]) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, OSError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (ValueError, OSError) as error:
         problems.append(f"{path.name} could not be read ({type(error).__name__}).")
+        return {}
+    return parse_yaml(text, path.name, problems)
+
+
+def parse_yaml(text: str, name: str, problems: list[str]) -> dict[str, Any]:
+    """Read a mapping; where there is none, return an empty one, and note what is no YAML in `problems`."""
+    try:
+        content = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError) as error:
+        problems.append(f"{name} could not be read ({type(error).__name__}).")
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,18 @@ class SweepFolder:
     """A sweep's folder, or a single run's, without its trials.
 
     Attributes:
-        folder: where it lies.
+        folder: where it lies; of a sweep at W&B, its address there.
         file: sweep.yaml; empty for a single run.
         environment: environment.json: command, date, commit, versions, devices.
         problems: what could not be read.
+        url: its page at W&B, where it was read from there.
     """
 
     folder: Path
     file: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    url: str | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "SweepFolder":
@@ -73,17 +76,23 @@ class SweepFolder:
         cap = self.file.get("run_cap")
         bounds = [cap] if isinstance(cap, int) else []
         if self.file.get("method") == "grid":
-            sizes = list(_value_counts(self.file.get("parameters")))
+            sizes = [
+                len(values)
+                for law in self.parameters.values()
+                if isinstance(values := law.get("values"), list)
+            ]
             bounds += [math.prod(sizes)] if sizes else []
         return min(bounds, default=None)
 
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """The sweep's parameters by dotted name, nested ones included, each with its values or law."""
+        return dict(_leaves(self.file.get("parameters"), ""))
 
-def _value_counts(parameters: Any) -> list[int]:
-    """Return the number of values of each parameter, nested ones included."""
-    counts = []
-    for parameter in parameters.values() if isinstance(parameters, dict) else ():
-        if isinstance(parameter, dict) and isinstance(parameter.get("parameters"), dict):
-            counts += _value_counts(parameter["parameters"])
-        elif isinstance(parameter, dict) and isinstance(parameter.get("values"), list):
-            counts.append(len(parameter["values"]))
-    return counts
+
+def _leaves(parameters: Any, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, law in parameters.items() if isinstance(parameters, dict) else ():
+        if isinstance(law, dict) and isinstance(law.get("parameters"), dict):
+            yield from _leaves(law["parameters"], f"{prefix}{name}.")
+        elif isinstance(law, dict):
+            yield f"{prefix}{name}", law

@@ -28,6 +28,7 @@ class Trial:
         seconds: training time, of a packed trial its share of the pack's.
         steps_per_second: optimiser steps per second of training.
         wandb_run_id: id of the W&B run that mirrors it.
+        url: its page at W&B, where it was read from there.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Trial:
     seconds: float
     steps_per_second: float | None
     wandb_run_id: str | None
+    url: str | None
 
 
 def trials(
@@ -75,6 +77,7 @@ def trials(
                 seconds=status.share,
                 steps_per_second=steps_per_second(run),
                 wandb_run_id=status.wandb_run_id,
+                url=run.url,
             )
         )
     return listed

@@ -130,7 +130,12 @@ def _work(folder: Path, args: argparse.Namespace, study: "Study", search: "Searc
     if study.shared and len(trials) < search.size:
         print(f"The other trials of {search.size} are in the folders of other machines.")
     try:
-        print(f"Report: {write_sweep_report(folder, search.file)}")
+        report, document = write_sweep_report(folder, search.file)
     except UserError as error:
         print(f"lit-seq: there is no report: {error}", file=sys.stderr)
+    else:
+        from lit_seq.report.wandb.mirror import mirror_sweep
+
+        print(f"Report: {report}", flush=True)
+        mirror_sweep(folder, document, report)
     return 1 if any(trial.status.state in ("failed", "diverged") for trial in trials) else 0

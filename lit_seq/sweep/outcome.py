@@ -13,6 +13,7 @@ from lit_seq.sweep.parameters import identity
 from lit_seq.sweep.trial import Trial
 
 if TYPE_CHECKING:
+    from lit_seq.report.document import Document
     from lit_seq.report.plan import Plan
 
 _SEED = "seed_everything"
@@ -40,21 +41,27 @@ def describe_outcome(trials: list[Trial], file: SweepFile) -> list[str]:
     return [*sentences, best] if best else sentences
 
 
-def write_sweep_report(folder: Path, file: SweepFile) -> Path:
+def write_sweep_report(folder: Path, file: SweepFile) -> tuple[Path, "Document"]:
     """Write the sweep's report.html, by the report file of the same name where there is one.
 
     Sweep files lie in sweeps/ and report files in reports/ beside it. A report file that speaks of other
     folders than this sweep's is left alone.
 
+    Returns:
+        The file, and what it says.
+
     Raises:
         UserError: the report cannot be written.
     """
-    from lit_seq.report import write_report
+    from lit_seq.report.document import build
     from lit_seq.report.plan import Plan
+    from lit_seq.report.writing import write
 
     source = file.path.resolve().parent.parent / "reports" / f"{file.path.stem}.yaml"
     ours = source.exists() and folder.resolve() in _named_folders(Plan.of(source))
-    return write_report(source if ours else folder, folder / "report.html")
+    document, target = build(Plan.of(source if ours else folder)), folder / "report.html"
+    write(document, target, "html")
+    return target, document
 
 
 def _named_folders(plan: "Plan") -> list[Path]:

@@ -1,7 +1,18 @@
 """What writers and readers of W&B runs share."""
 
+import os
+
 TOLD = "lit_seq"
 """Key of a run's configuration and summary at W&B under which stands what only its folder says else."""
+
+
+def keep_quiet() -> None:
+    """Let W&B's client post no usage metrics, which it does even when offline, and greet nobody.
+
+    It reads this when it starts: before anything is asked of it.
+    """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    os.environ.setdefault("WANDB_SILENT", "true")
 
 
 def logged_in() -> bool:

@@ -17,7 +17,7 @@ from lit_seq.errors import UserError
 from lit_seq.run_folder import Status
 from lit_seq.samples import from_line, views
 from lit_seq.training.wandb_artifacts import log_model
-from lit_seq.training.wandb_common import TOLD, logged_in
+from lit_seq.training.wandb_common import TOLD, keep_quiet, logged_in
 from lit_seq.training.wandb_files import close_parts
 from lit_seq.training.wandb_stop import ask_to_stop
 
@@ -125,9 +125,7 @@ class WandbRun(Logger):
             UserError: W&B cannot be reached, or refuses the login.
         """
         if self._run is None:
-            # Without the first, W&B posts usage metrics even when offline; the second silences its greetings.
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-            os.environ.setdefault("WANDB_SILENT", "true")
+            keep_quiet()
             mode = self._settings.resolved_mode()
             # A server knows what it has of a run; of an offline one, only the files tell.
             last_step = -1 if mode == "online" else close_parts(self._folder / "wandb", self._id)
