@@ -17,7 +17,10 @@ from lit_seq.sweep.trial import trial_arguments
 
 ROOT = Path(__file__).parent.parent.parent
 
-STUDIES = ("clipping",)
+STUDIES = ("clipping", "forget_bias", "copying", "architectures")
+
+MATTERS_MOST = {"architectures": "optimizer.lr"}
+"""Setting that explains most of the variance, in studies that ask."""
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +43,8 @@ def test_small_form_comes_out(study: str) -> None:
     assert report["missing"] == 0
     assert [one["ordering"] for one in report["outcomes"]] == orderings
     assert {one["outcome"] for one in report["outcomes"]} == {"came out"}, report["outcomes"]
+    if study in MATTERS_MOST:
+        assert next(iter(report["importance"][0]["shares"])) == MATTERS_MOST[study]
 
 
 @pytest.mark.parametrize("study", STUDIES)
