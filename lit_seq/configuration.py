@@ -3,6 +3,7 @@
 import ast
 import json
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -145,14 +146,20 @@ def dumped(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]
     return json.loads(parser.dump(config, format="json", skip_none=False, skip_validation=True))
 
 
-def metric_names(config: Namespace) -> tuple[str, ...] | None:
-    """Return the metrics that a run of `config` can log, or None where the model does not say."""
-    module, _, name = config.model.class_path.rpartition(".")
-    model = getattr(__import__(module, fromlist=[name]), name)
-    if not issubclass(model, lit_seq.topologies.Topology):
-        return None
-    names = [f"{stage}/{metric}" for stage in ("train", "val", "test") for metric in model.metrics]
-    return (*names, "train/gradient_norm", "train/gradient_norm_clipped")
+def check_metric(config: Namespace, name: str, where: str) -> None:
+    """Check that a run of `config` can log a metric; what callbacks log, and models that do not say, pass.
+
+    Raises:
+        UserError: it cannot; `where` says who asks for it.
+    """
+    module, _, model_name = config.model.class_path.rpartition(".")
+    model = getattr(__import__(module, fromlist=[model_name]), model_name)
+    if config.trainer.callbacks or not issubclass(model, lit_seq.topologies.Topology):
+        return
+    logged = [f"{stage}/{metric}" for stage in ("train", "val", "test") for metric in model.metrics]
+    logged += ["train/gradient_norm", "train/gradient_norm_clipped", "train/omega"]
+    if not any(fnmatchcase(name, pattern) for pattern in logged):
+        raise UserError(f"{where} is {name!r}, which {model_name} does not log; it logs {', '.join(logged)}.")
 
 
 def _check_ranges(config: Namespace) -> None:
@@ -170,6 +177,8 @@ def _check_ranges(config: Namespace) -> None:
         )
     if config.name and (Path(config.name).name != config.name or config.name.startswith(".")):
         raise UserError(f"--name is {config.name!r}; it must be the name of one folder, in --runs_dir.")
+    if config.checkpoint.monitor and config.model:
+        check_metric(config, config.checkpoint.monitor, "--checkpoint.monitor")
 
 
 def _unfolded(arguments: Sequence[str]) -> Iterator[str]:

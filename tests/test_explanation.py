@@ -1,6 +1,6 @@
 import pytest
 
-from lit_seq.configuration import metric_names, parse
+from lit_seq.configuration import check_metric, parse
 from lit_seq.errors import UserError
 
 GOOD = ["fit", "--model", "LanguageModel", "--data", "Shakespeare"]
@@ -71,5 +71,15 @@ def test_json_configuration_of_the_wandb_agent(tmp_path, content):
     assert config.trainer.gradient_clip_val is None
 
 
-def test_topologies_say_which_metrics_they_log():
-    assert "val/bits_per_character" in metric_names(parse(GOOD))
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("LanguageModel", "val/bits_per_character"), ("Forecaster", "val/nrmse_8"), ("Forecaster", "val/loss")],
+)
+def test_metrics_that_are_logged_can_be_asked_for(model, name):
+    check_metric(parse(["fit", "--model", model, "--data", "Sunspots"]), name, "metric")
+
+
+def test_metrics_that_nobody_logs_are_refused():
+    with pytest.raises(UserError, match="LanguageModel does not log; it logs train/loss"):
+        parse([*GOOD, "--checkpoint.monitor", "val/accurracy"])
+    parse([*GOOD, "--checkpoint.monitor", "mine", "--trainer.callbacks+=LearningRateMonitor"])

@@ -32,7 +32,7 @@ def rehearse(folder: Path, search: Search, seed: int) -> None:
     Raises:
         UserError: one is wrong, or its model does not log the sweep's metric.
     """
-    from lit_seq.configuration import metric_names, parse
+    from lit_seq.configuration import check_metric, parse
 
     file = search.file
     with tempfile.TemporaryDirectory() as place:
@@ -41,17 +41,10 @@ def rehearse(folder: Path, search: Search, seed: int) -> None:
             json_file.write_text(json.dumps(values), encoding="utf-8")
             try:
                 config = parse(trial_arguments(file, values, trial_folder(folder, number), json_file))
+                if file.metric:
+                    check_metric(config, file.metric.name, "the sweep's metric.name")
             except UserError as error:
                 raise UserError(f"{file.path}: trial {number}: {error}") from None
-            _check_metric(file, metric_names(config), number)
-
-
-def _check_metric(file: SweepFile, names: tuple[str, ...] | None, number: int) -> None:
-    if file.metric and names is not None and file.metric.name not in names:
-        raise UserError(
-            f"{file.path}: metric.name is {file.metric.name!r}, which trial {number} does not log; "
-            f"it logs {', '.join(names)}."
-        )
 
 
 def _telling(search: Search, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:

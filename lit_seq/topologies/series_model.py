@@ -50,7 +50,7 @@ class SeriesModel(Topology):
         UserError: an option is out of its range, or what the data gives is not what is to be forecast.
     """
 
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "nrmse", "skill", "coverage", "crps")
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "nrmse", "nrmse_*", "skill", "coverage", "crps")
     alignments = ("future",)
     kinds: ClassVar[tuple[Inputs, ...]] = ("vectors",)
 
