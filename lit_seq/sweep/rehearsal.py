@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from lit_seq.errors import UserError
-from lit_seq.sweep.file import SweepFile
 from lit_seq.sweep.folder import trial_folder
 from lit_seq.sweep.parameters import Choices, identity
 from lit_seq.sweep.search import Search, dotted
