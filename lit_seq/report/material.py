@@ -19,6 +19,7 @@ from lit_seq.report.configurations import (
     varying_keys,
 )
 from lit_seq.report.heat_map import ordered
+from lit_seq.report.machines import joined
 from lit_seq.report.plan import Goal, Plan
 from lit_seq.report.read import Run, read_runs
 from lit_seq.report.score import Judge, Score, horizon, likely_goal, likely_metric
@@ -146,7 +147,8 @@ def _read(plan: Plan) -> tuple[list[Run], list[SweepFolder]]:
             there, parts = read_from_wandb(address)
             runs |= {run.folder: run for run in there if run.folder not in runs}
             found |= {part.folder: part for part in parts}
-    return list(runs.values()), list(found.values())
+    everything, whole = joined(list(runs.values()), found)
+    return everything, list(whole.values())
 
 
 def _held_fixed(runs: list[Run], fix: Mapping[str, Any]) -> list[Run]:

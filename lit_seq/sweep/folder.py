@@ -57,18 +57,17 @@ def create(folder: Path, search: Search, storage: str | None, terms: Terms) -> N
         made = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
         made.mkdir()
         try:
-            (made / "sweep.yaml").write_text(search.file.source, encoding="utf-8")
-            (made / "environment.json").write_text(
-                json.dumps(describe_environment(), indent=1), encoding="utf-8"
-            )
-            (made / "trials").mkdir()
             url = storage or sqlite_url(made)
+            (made / "trials").mkdir()
             if not is_shared(url):
                 for number, point in enumerate(search.points(terms.seed)):
                     path = trial_folder(made, number)
                     lay_down_trial(path, search.values(point), terms.wandb_id(number))
             if not Study.create(url, folder.name, search, terms):
-                Study(url, folder.name, search)
+                terms = Study(url, folder.name, search).terms
+            environment = {**describe_environment(), "study": terms.salt}
+            (made / "sweep.yaml").write_text(search.file.source, encoding="utf-8")
+            (made / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
             _rename(made, folder, is_shared(url))
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)

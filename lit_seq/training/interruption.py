@@ -8,7 +8,9 @@ from lit_seq.training.checkpoints import Checkpoints, Interrupted
 
 
 class Interruption:
-    """While entered, a first SIGINT or SIGTERM makes `checkpoints` save and stop; a second one ends at once.
+    """While entered, SIGINT or SIGTERM makes `checkpoints` save and stop; the same once more ends at once.
+
+    One of each is one request: a scheduler signals all processes of a job, and a sweep's driver its workers.
 
     Args:
         checkpoints: the run's checkpoint callback.
@@ -17,6 +19,7 @@ class Interruption:
     def __init__(self, checkpoints: Checkpoints) -> None:
         self._checkpoints = checkpoints
         self._previous: dict[int, Any] = {}
+        self._received: set[int] = set()
 
     def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -27,6 +30,7 @@ class Interruption:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._checkpoints.stop_reason is not None:
+        if number in self._received:
             raise Interrupted(f"interrupted twice ({signal.Signals(number).name})")
+        self._received.add(number)
         self._checkpoints.stop_reason = f"interrupted by {signal.Signals(number).name}"

@@ -270,16 +270,21 @@ def test_an_interrupted_sweep_goes_on(capfd: pytest.CaptureFixture) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_process_says_how_to_go_on(number: int) -> None:
+@pytest.mark.parametrize("sender", ["terminal", "SLURM"])
+def test_an_interrupted_process_says_how_to_go_on(sender: str) -> None:
     file = slow_sweep()
     driver = start(file)
     wait_for_step(20)
-    driver.send_signal(number)
+    if sender == "terminal":
+        driver.send_signal(signal.SIGINT)
+    else:  # every process of the job step gets it
+        for process in (driver.pid, *children(driver.pid)):
+            os.kill(process, signal.SIGTERM)
     printed, _ = driver.communicate(timeout=60)
     assert driver.returncode == 130
     assert f"lit-seq sweep {file} --resume" in printed
     check_interrupted()
+    assert "twice" not in Path("runs/tiny/trials/0000/log.txt").read_text()
     finish(file)
 
 
