@@ -18,8 +18,9 @@ from lit_seq.report.wording import listing
 
 SHOWN = 6
 """Configurations of a task that are compared."""
+MOST_POINTS = 120
+"""Steps in time that are drawn."""
 _CELLS = 3
-_POINTS = 300
 
 Quantity = Literal["gradient", "jacobian", "contribution"]
 Moment = Literal["start", "middle", "end"]
@@ -209,7 +210,7 @@ def _logs(looks: Sequence[Arrays]) -> dict[Quantity, list[NDArray]]:
 def _line(label: str, moment: Moment, step: int, quantity: Quantity, logs: Sequence[NDArray]) -> FlowLine:
     time = min(len(one) for one in logs)
     rows = np.stack([one[:time] for one in logs])
-    places = np.unique(np.linspace(0, time - 1, min(time, _POINTS)).round().astype(int))
+    places = np.unique(np.linspace(0, time - 1, min(time, MOST_POINTS)).round().astype(int))
     x = (places + (quantity != "contribution")).tolist()
     mean, low, high = (_told(over[places]) for over in (rows.mean(0), rows.min(0), rows.max(0)))
     return FlowLine(label, moment, step, len(logs), x, mean, low, high)
@@ -236,4 +237,4 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def _told(values: NDArray) -> list[float | None]:
-    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+    return [round(float(value), 3) if math.isfinite(value) else None for value in values]

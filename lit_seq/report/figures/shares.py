@@ -23,6 +23,7 @@ def updates(found: Sequence[Updates], styles: dict[str, Style]) -> Figure:
         "yaxis": {"title": {"text": "Trials at the threshold"}, **_SHARE},
         "hovermode": "closest",
         "showlegend": True,
+        "legend": {"traceorder": "reversed"},
     }
     alt = f"Share of trials at the threshold by now, of {named([one.label for one in found])}"
     return Figure(data, layout, alt, rows=sum(not styles[one.label].plain for one in found))
@@ -68,6 +69,7 @@ def profiles(
         "yaxis": {"title": {"text": "Trials at least so good"}, **_SHARE},
         "hovermode": "closest",
         "showlegend": len(found) > 1,
+        "legend": {"traceorder": "reversed"},
     }
     alt = f"Share of trials at least so good: {title} of {named([one.label for one in found])}"
     return Figure(data, layout, alt, rows=sum(not styles[one.label].plain for one in found))

@@ -2,7 +2,7 @@
 
 from lit_seq.report import captions
 from lit_seq.report.document import Document
-from lit_seq.report.gradient_flow import SHOWN, Flow, Quantity
+from lit_seq.report.gradient_flow import MOST_POINTS, SHOWN, Flow, Quantity
 from lit_seq.report.sections.block import Block, Cell, Section, columns, task_cell, task_title
 from lit_seq.report.wording import metric_name, number
 
@@ -53,11 +53,13 @@ def _flow(document: Document, index: int, flow: Flow) -> Block:
     if index == 0:
         configurations = len({row.label for row in document.rows})
         best = f" The best {SHOWN} configurations." if configurations > SHOWN else ""
+        longest = max(len(line.x) for line in flow.lines)
+        sparse = f" Of all steps {MOST_POINTS} are drawn." if longest == MOST_POINTS else ""
         caption += (
             " h is the whole state, (h, c) of an LSTM. Lines: geometric mean over the trials that count, or "
             "over all where none does; bands: from the lowest to the highest of them; a gap is exactly "
             "zero."
-            f"{best}"
+            f"{best}{sparse}"
         )
     return Block(title, f"gradient_flow-{index}", caption=caption)
 
