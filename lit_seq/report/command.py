@@ -4,6 +4,7 @@ import argparse
 import textwrap
 from pathlib import Path
 
+from lit_seq.errors import UserError
 from lit_seq.report import FORMATS, write_report
 from lit_seq.report.plan import SECTIONS
 
@@ -53,7 +54,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="where to write (default: report.FORMAT in the folder)",
     )
     parser.add_argument(
-        "--format", choices=FORMATS, default="html", help="html (default), md for a README, json for programs"
+        "--format",
+        choices=(*FORMATS, "wandb"),
+        default="html",
+        help="html (default), md for a README, json for programs, wandb for a W&B report beside the runs",
     )
 
 
@@ -61,7 +65,14 @@ def run(args: argparse.Namespace) -> int:
     """Write the report and say where it is.
 
     Raises:
-        UserError: see `lit_seq.report.write_report`.
+        UserError: see `lit_seq.report.write_report` and `lit_seq.report.wandb.save`.
     """
-    print(write_report(args.source, args.output, args.format))
+    if args.format == "wandb":
+        if args.output is not None:
+            raise UserError("A W&B report is no file: leave out -o, or choose another --format.")
+        from lit_seq.report.wandb.save import save_to_wandb
+
+        print(save_to_wandb(args.source))
+    else:
+        print(write_report(args.source, args.output, args.format))
     return 0

@@ -139,7 +139,11 @@ def build(plan: Plan) -> Document:
         UserError: no such folder, no trial, or no trial has the metric, a key to compare by, a value that
             is to be held fixed or a configuration that something is said of.
     """
-    material = gather(plan)
+    return compose(gather(plan), plan)
+
+
+def compose(material: Material, plan: Plan) -> Document:
+    """Compute everything that a report says of what was read."""
     judge, scores = material.judge, material.scores
     parts = [_part(task, material, plan) for task in material.tasks]
     entries = [entry for part in parts for entry in part.entries]

@@ -43,6 +43,17 @@ class Pictures:
 
 def markdown(document: Document, pictures: Pictures) -> str:
     """Return the text."""
+    blocks = [f"# {escape(document.title)}"]
+    if document.question:
+        blocks.append(f"*{escape(document.question)}*")
+    for own in by_section(document, pictures).values():
+        blocks += own
+    blocks += [f"*{escape(pictures.note)}*"] if pictures.note else []
+    return "\n\n".join(blocks) + "\n"
+
+
+def by_section(document: Document, pictures: Pictures) -> dict[str, list[str]]:
+    """Return the blocks of text of each section that is shown."""
     writers: dict[str, Callable[[Document, Pictures], list[str]]] = {
         "answer": _answer,
         "curves": _curves,
@@ -51,16 +62,12 @@ def markdown(document: Document, pictures: Pictures) -> str:
         "trials": _trials,
         "reproduce": _reproduce,
     }
-    blocks = [f"# {escape(document.title)}"]
-    if document.question:
-        blocks.append(f"*{escape(document.question)}*")
-    for name in sections.shown(document):
-        if name in sections.NAMES:
-            blocks += _section(sections.section(name, document), pictures)
-        else:
-            blocks += writers[name](document, pictures)
-    blocks += [f"*{escape(pictures.note)}*"] if pictures.note else []
-    return "\n\n".join(blocks) + "\n"
+    return {
+        name: _section(sections.section(name, document), pictures)
+        if name in sections.NAMES
+        else writers[name](document, pictures)
+        for name in sections.shown(document)
+    }
 
 
 def escape(text: object) -> str:
