@@ -1,6 +1,6 @@
 """How many trials a pack gets, and which."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from lit_seq.errors import UserError
@@ -66,13 +66,30 @@ class Keys:
         Args:
             values: what the sweep sets, nested.
         """
-        short = {name.replace(".init_args.", "."): value for name, value in dotted(values).items()}
-        for key, others in self._seen:
-            if _less(short, key) == others:
-                return key.common
+        return self._find(values).key.common
+
+    def count(self, values: dict[str, Any], everyone: Iterable[dict[str, Any]]) -> int:
+        """Return how many trials of a sweep can be stacked with one of them, itself included.
+
+        Args:
+            values: what the sweep sets for that one, nested.
+            everyone: the same for all of them.
+        """
+        key, others = self._find(values)
+        return sum(_less(_short(one), key) == others for one in everyone)
+
+    def _find(self, values: dict[str, Any]) -> _Seen:
+        short = _short(values)
+        for seen in self._seen:
+            if _less(short, seen.key) == seen.others:
+                return seen
         key = self._parse(values)
         self._seen.append(_Seen(key, _less(short, key)))
-        return key.common
+        return self._seen[-1]
+
+
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    return {name.replace(".init_args.", "."): value for name, value in dotted(values).items()}
 
 
 def _less(values: dict[str, Any], key: PackKey) -> dict[str, Any]:

@@ -137,7 +137,8 @@ class Driver:
             if (trial.folder / "config.yaml").exists():
                 arguments += ["--ckpt_path", "last"]
             order = {"number": trial.number, "log": str(trial.folder / "log.txt"), "arguments": arguments}
-            orders.append(order | {"alone": self._supply.alone.get(trial.number)})
+            stacked = len(attempts) > 1 or self._supply.is_stacked(attempt)
+            orders.append(order | {"stacked": stacked, "alone": self._supply.alone.get(trial.number)})
         self._pool.give(place, orders, self._deadline)
         for attempt in attempts:
             self._display.changed(self.trials[attempt.number], self.trials)

@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from lit_seq.checkpoint_file import RESUMABLE
 from lit_seq.errors import UserError
 from lit_seq.run_folder import Status, replacing
 from lit_seq.sweep.environment import describe_environment
@@ -157,7 +158,7 @@ def requeue(folder: Path, status: Status | None) -> None:
         folder: the trial's.
         status: its status; None where that is lost, and the trial is laid down anew when it starts.
     """
-    if not (folder / "checkpoints" / "last.ckpt").exists():
+    if not any((folder / "checkpoints" / name).exists() for name in RESUMABLE):
         for name in ("config.yaml", "metrics.csv", "samples.jsonl"):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -174,6 +174,10 @@ class Study:
                     trial.suggest_float(name, among.low, among.high)
         return Attempt(number, self._search.values(trial.params), handle)
 
+    def known_values(self) -> Iterator[dict[str, Any]]:
+        """Yield the values of all trials that were known beforehand."""
+        return (self._search.values(point) for point in self._search.points(self.terms.seed))
+
     def counts(self) -> Counts:
         """Return how many trials wait and run."""
         from optuna.trial import TrialState

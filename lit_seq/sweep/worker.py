@@ -2,15 +2,16 @@
 
 It reads tasks from its standard input, a JSON object a line:
 
-    {"trials": [{"number": 7, "log": "…/log.txt", "arguments": ["fit", …], "alone": null}, …]}
+    {"trials": [{"number": 7, "log": "…/log.txt", "arguments": ["fit", …], "stacked": true,
+    "alone": null}, …]}
 
 and answers on its standard output, a JSON object a line: {"event": "ready"} once, and after each trial
 {"event": "ended", "number": 7, "code": 0, "error": null}, where code is that of `lit_seq.cli.main`. Several
-trials of a task train as a pack; "alone" says why one does not. What a trial prints goes to its log, what a
-pack prints to its first trial's. {"stop": "runs/abc", "reason": …} ends the trial in that folder, and no
-other of its pack; {"lease": …} says until when the worker may work (`lit_seq.sweep.lease`). SIGINT asks the
-running trials to save and stop. When the input ends, because the driver is done with it or dead, the worker
-stops in the same way.
+trials of a task train as a pack, and so does a single one that is "stacked"; "alone" says why one does not.
+What a trial prints goes to its log, what a pack prints to its first trial's. {"stop": "runs/abc",
+"reason": …} ends the trial in that folder, and no other of its pack; {"lease": …} says until when the worker
+may work (`lit_seq.sweep.lease`). SIGINT asks the running trials to save and stop. When the input ends,
+because the driver is done with it or dead, the worker stops in the same way.
 """
 
 import gc
@@ -99,7 +100,8 @@ def _run_trials(trials: list[dict[str, Any]]) -> tuple[list[int], str | None]:
         try:
             if trials[0]["alone"]:
                 print(f"This trial is in no pack: {trials[0]['alone']}.", file=sys.stderr)
-            return run_pack([trial["arguments"] for trial in trials], lambda i: _printing_to(logs[i])), None
+            commands, stacked = [trial["arguments"] for trial in trials], trials[0].get("stacked", False)
+            return run_pack(commands, lambda i: _printing_to(logs[i]), stacked), None
         except KeyboardInterrupt:
             return [INTERRUPTED] * len(trials), None
         except BaseException as error:
