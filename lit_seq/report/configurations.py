@@ -151,10 +151,10 @@ def labels(settings: Sequence[dict[str, Any]]) -> list[str]:
     names = [name(values, spelt=False) for values in settings]
     if len(set(names)) < len(names):
         names = [name(values, spelt=True) for values in settings]
-    seen: Counter[str] = Counter()
+    times, seen = Counter(names), Counter[str]()
     for index, text in enumerate(names):
         seen[text] += 1
-        names[index] = text if names.count(text) == 1 and seen[text] == 1 else f"{text} #{seen[text]}"
+        names[index] = text if times[text] == 1 else f"{text} #{seen[text]}"
     return names
 
 

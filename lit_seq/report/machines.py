@@ -28,8 +28,8 @@ def joined(
             first.setdefault(study, folder)
     kept: dict[tuple[Path, str | None, Path | None], Run] = {}
     for run in runs:
-        source = sources.get(run.sweep)
-        run.sweep = first.get(source.environment.get("study", ""), run.sweep) if source else run.sweep
+        study = sources[run.sweep].environment.get("study") if run.sweep in sources else None
+        run.sweep = first.get(str(study), run.sweep)
         run_id = run.status.wandb_run_id
         key = (run.sweep, run_id, None if run_id else run.folder)
         if key not in kept or _progress(run) > _progress(kept[key]):

@@ -81,12 +81,12 @@ def run(args: argparse.Namespace) -> int:
     for note in file.notes:
         print(note, file=sys.stderr)
     print(f"{name}: {search.description()}", flush=True)
-    begun = folder.exists()
-    if begun:
+    if begun := folder.exists():
         check_same(folder, file, args.resume, args.storage)
     else:
         rehearse(folder, search, args.seed)
-        create(folder, search, args.storage, Terms(args.seed, args.lease, secrets.token_hex(8)))
+        terms = Terms(args.seed, args.lease, secrets.token_hex(8))
+        begun = not create(folder, search, args.storage, terms)
     storage = args.storage or sqlite_url(folder)
     shared = is_shared(storage)
     if shared and file.early_terminate is not None:

@@ -19,6 +19,7 @@ from lit_seq.sweep.file import SweepFile
 from lit_seq.sweep.trial import Trial
 
 _STATES: tuple[State, ...] = ("running", "finished", "stopped", "diverged", "failed")
+_REDRAWN_AFTER = 0.1
 _COLOURS = {"running": "cyan", "finished": "green", "stopped": "yellow", "diverged": "red", "failed": "red"}
 
 
@@ -184,7 +185,7 @@ class LiveTable:
         self._live = Live(console=self._console, auto_refresh=False)
         self._started = time.monotonic()
         self._latest: dict[int, None] = {}
-        self._waiting = 0
+        self._waiting, self._drawn = 0, 0.0
 
     def __enter__(self) -> "LiveTable":
         """Take the terminal."""
@@ -203,11 +204,13 @@ class LiveTable:
         """Draw the table anew, with this trial among the latest."""
         self._latest.pop(trial.number, None)
         self._latest[trial.number] = None
-        self.refresh(trials, self._waiting)
+        # All trials of a pack change at once; `refresh` shows what is left out here.
+        if time.monotonic() - self._drawn > _REDRAWN_AFTER:
+            self.refresh(trials, self._waiting)
 
     def refresh(self, trials: dict[int, Trial], waiting: int) -> None:
         """Draw the table anew."""
-        self._waiting = waiting
+        self._waiting, self._drawn = waiting, time.monotonic()
         so_far = f"{duration(time.monotonic() - self._started)} so far"
         drawn = self._table.drawn(trials, self._latest, waiting, self._workers, so_far)
         self._live.update(drawn, refresh=True)

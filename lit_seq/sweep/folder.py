@@ -38,7 +38,7 @@ from lit_seq.sweep.yaml_text import load_yaml
 _PATIENCE = 90.0
 
 
-def create(folder: Path, search: Search, storage: str | None, terms: Terms) -> None:
+def create(folder: Path, search: Search, storage: str | None, terms: Terms) -> bool:
     """Lay down a new sweep, or this machine's folder of one that others work on already.
 
     It is made under another name and renamed at the end: a full disk or Ctrl-C leaves nothing behind. Where
@@ -49,6 +49,9 @@ def create(folder: Path, search: Search, storage: str | None, terms: Terms) -> N
         search: the sweep's trials.
         storage: Optuna's storage URL; None for study.db in the folder.
         terms: of a new study.
+
+    Returns:
+        Whether it was made: False if another machine was faster.
 
     Raises:
         UserError: the folder or the storage cannot be made, or the storage holds another such sweep.
@@ -69,20 +72,21 @@ def create(folder: Path, search: Search, storage: str | None, terms: Terms) -> N
             environment = {**describe_environment(), "study": terms.salt}
             (made / "sweep.yaml").write_text(search.file.source, encoding="utf-8")
             (made / "environment.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
-            _rename(made, folder, is_shared(url))
+            return _rename(made, folder, is_shared(url))
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
 
 
-def _rename(made: Path, folder: Path, shared: bool) -> None:
+def _rename(made: Path, folder: Path, shared: bool) -> bool:
     try:
         made.rename(folder)
     except OSError as error:
         if not shared or error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        # Another machine was faster.
         shutil.rmtree(made)
+        return False
+    return True
 
 
 def lay_down_trial(folder: Path, values: dict[str, Any], wandb_id: str) -> Status:

@@ -138,7 +138,7 @@ def begin(session: "Session", trials: Collection[int]) -> set[int]:
     """Let trials run that still wait, with a lease, and return which."""
     from optuna.storages._rdb import models
     from optuna.trial import TrialState
-    from sqlalchemy import func, select, update
+    from sqlalchemy import select, update
 
     still = models.TrialModel.trial_id.in_(trials) & (models.TrialModel.state == TrialState.WAITING)
     mine = set(session.scalars(select(models.TrialModel.trial_id).where(still)))
@@ -147,7 +147,7 @@ def begin(session: "Session", trials: Collection[int]) -> set[int]:
     beats = models.TrialHeartbeatModel
     had = set(session.scalars(select(beats.trial_id).where(beats.trial_id.in_(mine))))
     renew(session, had)
-    session.add_all(beats(trial_id=trial, heartbeat=func.now()) for trial in mine - had)
+    session.add_all(beats(trial_id=trial, heartbeat=_now(session)) for trial in mine - had)
     return mine
 
 
@@ -222,10 +222,10 @@ def renew(session: "Session", trials: Collection[int]) -> set[int]:
     """Renew the leases of trials, and return those that still run."""
     from optuna.storages._rdb.models import TrialHeartbeatModel, TrialModel
     from optuna.trial import TrialState
-    from sqlalchemy import func, select, update
+    from sqlalchemy import select, update
 
     ours = TrialHeartbeatModel.trial_id.in_(trials)
-    session.execute(update(TrialHeartbeatModel).where(ours).values(heartbeat=func.now()))
+    session.execute(update(TrialHeartbeatModel).where(ours).values(heartbeat=_now(session)))
     still = TrialModel.trial_id.in_(trials) & (TrialModel.state == TrialState.RUNNING)
     return set(session.scalars(select(TrialModel.trial_id).where(still)))
 
@@ -234,9 +234,9 @@ def silent(session: "Session", study: int, seconds: float) -> list[int]:
     """Return the trials that run with a lease that was not renewed for so long."""
     from optuna.storages._rdb.models import TrialHeartbeatModel, TrialModel
     from optuna.trial import TrialState
-    from sqlalchemy import func, select
+    from sqlalchemy import select
 
-    now = session.execute(select(func.now())).scalar_one().replace(tzinfo=None)
+    now = session.execute(select(_now(session))).scalar_one().replace(tzinfo=None)
     running = (
         select(TrialModel.trial_id, TrialHeartbeatModel.heartbeat)
         .join(TrialHeartbeatModel, TrialHeartbeatModel.trial_id == TrialModel.trial_id)
@@ -303,3 +303,10 @@ def again(session: "Session", study: int, trials: Collection[int]) -> None:
             one.param_name: space[one.param_name].to_external_repr(one.param_value) for one in trial.params
         }
         add_trials(session, study, [(number, values or None)], space)
+
+
+def _now(session: "Session") -> Any:
+    from sqlalchemy import func
+
+    # PostgreSQL's now() is the transaction's start, which may have waited for another that holds the study.
+    return func.clock_timestamp() if session.get_bind().dialect.name == "postgresql" else func.now()

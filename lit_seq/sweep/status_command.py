@@ -74,13 +74,16 @@ def _drawn(sweeps: list[Path], console: "Console") -> "RenderableType":
 
     from lit_seq.sweep.display import TrialTable
     from lit_seq.sweep.file import read_sweep_file
+    from lit_seq.sweep.search import Search
     from lit_seq.sweep.trial import read_trials
 
     parts: list[Any] = []
     for sweep in sweeps:
         file = read_sweep_file(sweep / "sweep.yaml")
         trials = read_trials(sweep, file.metric)
-        waiting = sum(trial.status.state == "queued" for trial in trials.values())
+        # Where machines share the work, a trial's folder is made when it begins.
+        waiting = max(0, Search(file).size - len(list((sweep / "trials").iterdir())))
+        waiting += sum(trial.status.state == "queued" for trial in trials.values())
         running = [trial for trial in trials.values() if trial.status.state == "running"]
         workers = max(1, round(sum(1 / trial.status.pack for trial in running)))
         state = "at work" if worked_on(sweep) else "nobody works on it"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 # A machine that stops in the middle of a transaction must not keep the others waiting.
-_LEFT_OPEN = 20
+_LEFT_OPEN = 5
 _REACHED_IN = 5
 # Two first commands at once may both make the tables.
 _OPENINGS = 5
