@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import yaml
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -195,8 +196,7 @@ def _unfolded(arguments: Sequence[str]) -> Iterator[str]:
             if path.suffix == ".json":
                 yield from (f"--{key}={_text(item)}" for key, item in sorted(_flat(_read(path))))
             else:
-                if not path.is_file():
-                    raise UserError(f"The configuration file {path} does not exist.")
+                _check_yaml(path)
                 yield f"--config={path}"
         elif word.startswith("-"):
             yield f"{option}{equals}{_from_python(value)}"
@@ -241,6 +241,19 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"The configuration file {path} holds no keys; it must be one JSON object.")
     return content
+
+
+def _check_yaml(path: Path) -> None:
+    try:
+        content = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"The configuration file {path} cannot be read ({error.strerror}).") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(
+            f"The configuration file {path} is not YAML ({' '.join(str(error).split())})."
+        ) from None
+    if not isinstance(content, dict):
+        raise UserError(f"The configuration file {path} holds no keys; it must be a mapping.")
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -47,6 +47,9 @@ def explain(message: str, options: Iterable[str]) -> str:
 
 
 def _unrecognised(message: str, options: Sequence[str]) -> str | None:
+    if found := re.search(r"Subcommand '\w+' does not accept option '(\S+)'", message):
+        close = get_close_matches(f"--{found[1]}", options, 1)
+        return f"There is no key {found[1]}" + (f"; did you mean {close[0][2:]}?" if close else ".")
     found = re.search(r"unrecognized arguments: (\S+)", message, re.IGNORECASE)
     if not found:
         return None

@@ -40,7 +40,7 @@ GOOD = ["fit", "--model", "LanguageModel", "--data", "Shakespeare"]
         ([*GOOD, "--model.core.cell=[-1]"], ["--model.core.cell must be the name of a class, not [-1]"]),
         ([*GOOD, "--trainer.precision=9"], ["--trainer.precision must be one of 64, 32, 16,", "not 9"]),
         ([*GOOD, "--seed_everything=-1"], ["--seed_everything is -1", "at least 0"]),
-        ([*GOOD, "--config", "missing.yaml"], ["missing.yaml does not exist"]),
+        ([*GOOD, "--config", "missing.yaml"], ["missing.yaml cannot be read (No such file"]),
         ([*GOOD, "--config", "missing.json"], ["missing.json cannot be read"]),
         ([*GOOD, "word"], ["'word' stands alone"]),
     ],

@@ -80,12 +80,25 @@ def _lists(source: Source, columns: Sequence[str], cells: Sequence[Any], row: in
 
 def _numbers(source: Source, name: str, cells: Sequence[Any], row: int | None = None) -> Tensor:
     """Return the numbers of a column, or of the list in one row of it."""
-    for place, cell in enumerate(cells, 1):
-        if not isinstance(cell, int | float) or not isfinite(cell):
-            where = f"row {place}" if row is None else f"step {place} of row {row + 1}"
-            held = "nothing" if cell is None else repr(cell)
-            raise UserError(
-                f"column {name} of {source} holds {held} in {where}; a series needs a finite number at every"
-                " step, so fill the gap or leave the step out."
-            )
+    wrong = [
+        (place, cell)
+        for place, cell in enumerate(cells, 1)
+        if not isinstance(cell, int | float) or not isfinite(cell)
+    ]
+    if wrong:
+        # One word makes texts of all cells of a CSV column: the word is to blame.
+        place, cell = next((one for one in wrong if not _is_written_number(one[1])), wrong[0])
+        where = f"row {place}" if row is None else f"step {place} of row {row + 1}"
+        held = "nothing" if cell is None else repr(cell)
+        raise UserError(
+            f"column {name} of {source} holds {held} in {where}; a series needs a finite number at every"
+            " step, so fill the gap or leave the step out."
+        )
     return torch.tensor(cells, dtype=torch.float64)
+
+
+def _is_written_number(cell: Any) -> bool:
+    try:
+        return isinstance(cell, str) and isfinite(float(cell))
+    except ValueError:
+        return False
