@@ -35,7 +35,7 @@ def answer(rows: Sequence[Row], judge: Judge) -> str:
         sentences = [f"{_called(leader)} reaches {_value(leader, judge)}.", alone, _caveats([leader])]
     else:
         goal = judge.direction
-        sentences = [_lead(ranked, judge), _behind(ranked, goal), _caveats(ranked[:2])]
+        sentences = [_lead(ranked, judge), _behind(ranked, goal), _absent(rows), _caveats(ranked[:2])]
     return " ".join(filter(None, sentences))
 
 
@@ -80,6 +80,15 @@ def _behind(ranked: Sequence[Row], goal: Goal) -> str:
         )
     parts = [f"{_called(row)}, by {_size(gap)} ({_range(gap)})" for row, gap in behind]
     return f"Clearly behind {leader.label}: {'; '.join(parts)}."
+
+
+def _absent(rows: Sequence[Row]) -> str:
+    """Name the configurations that nothing can be said of."""
+    absent = [row.label for row in rows if row.mean is None]
+    if not absent:
+        return ""
+    which = listing(absent) if len(absent) <= 4 else count(len(absent), "configuration")
+    return f"Not compared, as no trial counts: {which}."
 
 
 def _clearly_worse(gap: Difference, goal: Goal) -> bool:

@@ -171,7 +171,7 @@ def is_number(value: object) -> bool:
 
 def _warning(row: Row) -> str | None:
     if row.counted == 0:
-        return "no finished trial"
+        return "finished without the metric" if row.states.get("finished") else "no finished trial"
     if row.counted == 1:
         return "one seed: no interval"
     if row.interval is None:

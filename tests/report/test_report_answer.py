@@ -92,3 +92,11 @@ def test_ranking_that_common_seeds_contradict_is_no_win(goal):
     text = answer([a, b], Judge("val/loss", goal))
     assert "is best" not in text
     assert "over the seeds that both have, B is ahead by 0.50 (95 % interval 0.40 to 0.60" in text
+
+
+def test_what_cannot_be_compared_is_named_with_the_reason_beside_it(tmp_path):
+    sweep = simple_sweep(tmp_path / "s", {"A": {1: 1.0}, "B": {1: 2.0}, "C": {1: 3.0}})
+    (sweep / "trials" / "0002" / "metrics.csv").write_text("step,epoch,train/loss\n1,0,1\n")
+    document = build(Plan(runs=[str(sweep)]))
+    assert "Not compared, as no trial counts: C." in document.answer
+    assert [row.warning for row in document.rows if row.label == "C"] == ["finished without the metric"]
