@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from lit_seq.errors import UserError
+from lit_seq.report.wording import count
 from lit_seq.run_folder import Status
 from lit_seq.sweep.display import Display
 from lit_seq.sweep.file import SweepFile
@@ -164,7 +165,7 @@ class Driver:
         self._pool.renew(self._deadline)
         self._renew_at = now + self._lease / 12
         if handed_on := self._patience.ask(self._study.hand_on):
-            self._display.say(f"{handed_on} trials of a machine that is gone wait for another.")
+            self._display.say(f"Taken from a machine that is gone: {count(handed_on, 'trial')}.")
             self._counted = None
 
     def _let_go(self, numbers: list[int]) -> None:

@@ -80,6 +80,25 @@ def test_what_was_stopped_waits_again_and_what_failed_does_when_asked(tmp_path):
     assert study.counts()[:2] == (3, 0)
 
 
+def test_what_bayes_suggested_is_tried_again_as_it_was(tmp_path):
+    search, url = search_of(tmp_path, "bayes", 3, metric={"name": "val/loss"}), storage.sqlite_url(tmp_path)
+    Study.create(url, "s", search, TERMS)
+    study = Study(url, "s", search)
+    stopped, failed = study.suggest(), study.suggest()
+    assert study.end(failed.handle, "failed", None)
+    study.release([stopped.handle])
+    study.retry()
+    assert study.counts()[:2] == (3, 0)
+    study = Study(url, "s", search)
+    again = [study.suggest() for _ in range(3)]
+    assert study.suggest() is None
+    assert [(one.number, one.values) for one in again[:2]] == [
+        (one.number, one.values) for one in (stopped, failed)
+    ]
+    assert again[2].number == 2
+    assert len({one.values["lr"] for one in again}) == 3
+
+
 def test_a_study_of_another_file_is_refused(tmp_path):
     search, url = search_of(tmp_path, "grid", 3), storage.sqlite_url(tmp_path)
     Study.create(url, "s", search, TERMS)
