@@ -74,6 +74,8 @@ def trainer_values(trainer: dict[str, Any]) -> set[str]:
     Raises:
         Unpackable: one of them is for a run that trains alone.
     """
+    if several_processes(trainer):
+        raise Unpackable("several processes train it")
     if trainer.get("logger"):
         raise Unpackable("a logger of the user's own sees a single run only")
     names = {f"trainer.{name}" for name in PER_TRIAL}
@@ -91,6 +93,14 @@ def trainer_values(trainer: dict[str, Any]) -> set[str]:
             raise Unpackable("EarlyStopping ends a run with min_steps or min_epochs between validations")
         names |= {f"trainer.callbacks.{name}" for name in options}
     return names
+
+
+def several_processes(trainer: dict[str, Any]) -> bool:
+    """Tell whether a trainer with these arguments asks for more than one device."""
+    devices = trainer.get("devices")
+    count = len(devices) if isinstance(devices, list) else devices
+    # What is there is what a worker sees, which is one device.
+    return str(count) not in ("None", "auto", "-1", "1") or (trainer.get("num_nodes") or 1) != 1
 
 
 def _is_diagnostic(path: str) -> bool:

@@ -42,8 +42,21 @@ def rehearse(folder: Path, search: Search, seed: int) -> None:
                 config = parse(trial_arguments(file, values, trial_folder(folder, number), json_file))
                 if file.metric:
                     check_metric(config, file.metric.name, "the sweep's metric.name")
+                _check_devices(config.trainer)
             except UserError as error:
                 raise UserError(f"{file.path}: trial {number}: {error}") from None
+
+
+def _check_devices(trainer: Any) -> None:
+    import torch
+
+    from lit_seq.packing.keys import several_processes
+
+    if several_processes(trainer.as_dict()) and trainer.accelerator != "cpu" and torch.cuda.is_available():
+        raise UserError(
+            f"trainer.devices is {trainer.devices}, but a worker has one GPU; it must be 1, or W&B's own"
+            " agent train the sweep."
+        )
 
 
 def _telling(search: Search, seed: int) -> Iterator[tuple[int, dict[str, Any]]]:

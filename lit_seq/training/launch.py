@@ -22,9 +22,10 @@ from lit_seq.training.record import Diverged
 PATIENCE = 20.0
 """Seconds that a process has to end behind the others."""
 
-_ENDS: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (UserError, Diverged, Interrupted, Stopped)
-}
+_TOGETHER = (Diverged, Interrupted, Stopped)
+"""What all processes end by at the same step."""
+
+_ENDS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (UserError, *_TOGETHER)}
 _PARENT = "LIT_SEQ_PARENT"
 _FAILURE = "lit_seq/failure"
 
@@ -128,10 +129,11 @@ class Processes:
     def _leave(self, error: BaseException | None) -> None:
         """End quietly, if the first process can say why."""
         if error is not None:
-            # Of rank 0 torchrun and srun hear what went wrong; one that ends before it has said so would have
-            # it killed. In NCCL's operations it may wait for ever, though.
             told = _first_failure(error, self._trainer.global_rank) is not None
-            raise SystemExit(0 if told and distributed.get_backend() == "gloo" else 1)
+            # torchrun and srun would kill rank 0, which has still to write what happened, at another code.
+            # In NCCL's operations it may wait for ever, though, unless it ends for the same reason.
+            comes = isinstance(error, _TOGETHER) or (told and distributed.get_backend() == "gloo")
+            raise SystemExit(0 if comes else 1)
 
     def _raise(self, error: BaseException) -> None:
         """Raise what went wrong first, wherever it was."""

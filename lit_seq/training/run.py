@@ -23,7 +23,7 @@ from lit_seq.processes import rank
 from lit_seq.run_folder import State
 from lit_seq.training.checkpoints import Interrupted, Stopped
 from lit_seq.training.interruption import Interruption
-from lit_seq.training.launch import Processes
+from lit_seq.training.launch import Failed, Processes
 from lit_seq.training.metrics_file import MetricsFile
 from lit_seq.training.predictions import PredictionsFile
 from lit_seq.training.progress import RunProgress
@@ -166,6 +166,9 @@ class Run(CommandLine):
             state, reason = "stopped", "stopped by the W&B sweep"
         except Diverged as divergence:
             state, reason = "diverged", str(divergence)
+            raise
+        except Failed as failure:
+            reason = str(failure)
             raise
         except BaseException as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]

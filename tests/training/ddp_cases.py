@@ -39,6 +39,8 @@ def write_data(folder: Path) -> None:
         "pairs.jsonl",
         [{"source": " ".join(one), "target": " ".join([*one[::-1], "z"])} for one in pairs],
     )
+    rungs = [{"trial": f"000{n}", "iteration": 2, "value": 0.0} for n in range(5)]
+    write("rungs.jsonl", rungs)
     (folder / "book.txt").write_text("".join(draw.choice("abc d.") for _ in range(3000)))
 
 
@@ -50,11 +52,28 @@ def cases(folder: Path) -> dict[str, list[str]]:
 
     fractions = ["--data.validation_fraction", "0.2", "--data.test_fraction", "0"]
     every_epoch = ["--trainer.check_val_every_n_epoch", "4"]
+    generated = [
+        *("--model", "ManyToOne", "--model.core.cell", "LSTM", "--model.core.hidden_size", "6"),
+        *("--data", "AddingProblem", "--data.length", "9", "--data.validation_size", "21"),
+    ]
     return {
         "generated, clipped by norm": [
-            *("--model", "ManyToOne", "--model.core.cell", "LSTM", "--model.core.hidden_size", "6"),
-            *("--data", "AddingProblem", "--data.length", "9", "--data.validation_size", "21"),
-            *("--data.train_batches", "20", "--trainer.gradient_clip_val", "0.5"),
+            *(*generated, "--data.train_batches", "20", "--trainer.gradient_clip_val", "0.5"),
+        ],
+        "stopped early": [
+            *(*generated, "--trainer.val_check_interval", "5", "--trainer.callbacks+=EarlyStopping"),
+            *("--trainer.callbacks.monitor=val/loss", "--trainer.callbacks.min_delta=10"),
+            "--trainer.callbacks.patience=2",
+        ],
+        "stopped by hyperband": [
+            *(
+                *generated,
+                "--trainer.val_check_interval",
+                "5",
+                "--hyperband.rungs",
+                str(folder / "rungs.jsonl"),
+            ),
+            *("--hyperband.metric", "val/loss", "--hyperband.min_iter", "2"),
         ],
         "lengths, a process without a part, clipped by value": [
             *("--model", "ManyToOne", *SMALL, "--data", "TextClassification", *json_data("texts.jsonl")),

@@ -3,17 +3,21 @@
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from ddp_cases import COMMON, cases, write_data
+from ddp_cases import COMMON, STEPS, cases, write_data
 from torch.utils._pytree import tree_leaves
 
 from lit_seq.cli import main
+from lit_seq.run_folder import Status
 
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "4"]
 ONE = ["--data.batch_size", "8"]
@@ -61,6 +65,8 @@ def samples(folder: Path) -> tuple[list[object], list[float]]:
 
 
 def assert_alike(one: Path, two: Path) -> None:
+    ends = [(status.state, status.step) for status in map(Status.read, (one, two))]
+    assert ends[0] == ends[1]
     assert len(rows(one)) == len(rows(two))
     for expected, found in zip(rows(one), rows(two), strict=True):
         numbers = [{name: float(value) for name, value in row.items() if value} for row in (expected, found)]
@@ -74,12 +80,110 @@ def assert_alike(one: Path, two: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_kinds_of_data_and_losses(tmp_path):
+def test_all_kinds_of_data_and_losses_and_errors(tmp_path, capfd):
     write_data(tmp_path)
     found = cases(tmp_path)
     command = ["fit", *COMMON, "--runs_dir", str(tmp_path)]
     runs = [[*command, *found[name], *TWO, "--name", f"two {name}"] for name in found]
-    assert in_two_processes(runs) == [0] * len(runs)
+    faulty = [*command, *found["streams"], *TWO, "--trainer.callbacks+=ddp_faults.Fault"]
+    faults = [
+        [
+            *faulty,
+            f"--trainer.callbacks.kind={kind}",
+            f"--trainer.callbacks.rank={rank}",
+            "--name",
+            f"{kind} {rank}",
+        ]
+        for kind in ("user", "bug")
+        for rank in (1, 0)
+    ]
+    assert in_two_processes([*runs, *faults]) == [0] * len(runs) + [2, 2, 1, 1]
+    said = capfd.readouterr().err
+    assert said.count("The cat is on the table; it must be under it.\n") == 2
+    assert said.count("RuntimeError: No cat.\n") == 2
+    for kind, rank in (("user", 1), ("user", 0), ("bug", 1), ("bug", 0)):
+        assert Status.read(tmp_path / f"{kind} {rank}").state == "failed"
     for name, options in found.items():
         assert main([*command, *options, *ONE, "--name", f"one {name}"]) == 0
         assert_alike(tmp_path / f"one {name}", tmp_path / f"two {name}")
+    steps = {name: Status.read(tmp_path / f"one {name}").step for name in found}
+    assert {name: step for name, step in steps.items() if step != STEPS} == {
+        "stopped early": 15,
+        "stopped by hyperband": 10,
+    }
+
+
+LAUNCHED = [
+    *("fit", "--model", "LanguageModel", "--model.core.hidden_size", "6", "--model.core.dropout", "0.3"),
+    *(
+        "--data",
+        "Text",
+        "--data.path",
+        "text",
+        "--data.chunk_length",
+        "11",
+        "--trainer.val_check_interval",
+        "10",
+    ),
+    *("--trainer.accelerator", "cpu", *TWO, "--trainer.max_steps", "40", "--wandb.mode", "offline"),
+]
+
+
+def launch(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """Start lit-seq, which starts the other process itself."""
+    command = [sys.executable, "-m", "lit_seq", *LAUNCHED, "--data.data_files", str(folder / "book.txt")]
+    return subprocess.Popen(
+        [*command, "--runs_dir", str(folder), *options],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_what_is_interrupted_goes_on_as_if_it_were_not(tmp_path):
+    write_data(tmp_path)
+    slow = ["--trainer.callbacks+=ddp_faults.Pause", "--trainer.callbacks.folder", str(tmp_path)]
+    broken = launch(tmp_path, "--name", "broken", *slow)
+    wait_for((tmp_path / "paused").exists)
+    broken.send_signal(signal.SIGTERM)
+    (tmp_path / "paused").unlink()
+    assert broken.wait() == 130
+    said = broken.stderr.read()
+    assert said.count("2 processes, in") == 1
+    assert said.count("interrupted by SIGTERM") == 1
+    assert Status.read(tmp_path / "broken").step < 40
+    resumed = launch(tmp_path, "--name", "broken", "--ckpt_path", "last")
+    whole = launch(tmp_path, "--name", "whole")
+    assert (resumed.wait(), whole.wait()) == (0, 0)
+    assert whole.stderr.read().count("finished") == 1
+    assert (tmp_path / "broken" / "metrics.csv").read_text() == (
+        tmp_path / "whole" / "metrics.csv"
+    ).read_text()
+    assert len(list((tmp_path / "whole" / "wandb").glob("offline-run-*"))) == 1
+    # One process goes on with what two began, if a batch stays what it was.
+    one = ["--trainer.devices", "1", "--trainer.max_steps", "45", "--name", "whole", "--ckpt_path", "last"]
+    refused = launch(tmp_path, *one)
+    _, said = refused.communicate()
+    assert refused.returncode == 2
+    assert "data.batch_size times the number of processes (2, and now 1) must stay the same" in said
+    assert launch(tmp_path, *one, "--data.batch_size", "8").wait() == 0
+    assert rows(tmp_path / "whole")[-1]["step"] == "44"
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_run(tmp_path):
+    write_data(tmp_path)
+    fault = ["--trainer.callbacks+=ddp_faults.Fault", "--trainer.callbacks.kind=killed"]
+    run = launch(tmp_path, "--name", "run", *fault)
+    _, said = run.communicate()
+    assert run.returncode == 1
+    assert "failed (process 1 of 2 ended by SIGKILL)" in said
+    assert "Traceback" not in said
