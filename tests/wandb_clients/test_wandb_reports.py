@@ -86,22 +86,28 @@ def test_a_sweep_of_wandb_is_reported_on(workplace, server):
     assert any("stands in run folders alone" in note for note in said["notes"])
 
 
-@pytest.fixture(scope="module")
-def online():
-    with WandbServer() as server:
-        yield server
-    assert server.unknown == []
-
-
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory, online) -> Workplace:
-    """A workplace in which a sweep was trained online."""
-    workplace = Workplace(tmp_path_factory.mktemp("swept"), online)
+@pytest.mark.slow
+def test_a_sweep_trained_online(workplace, server):
+    """One test: the sweep is what takes its time."""
     workplace.write("sweep.yaml", SWEEP)
     done = workplace.run("lit-seq", "sweep", "sweep.yaml", seconds=600)
     assert done.returncode == 0, done.stderr
     assert "not at W&B" not in done.stderr
-    return workplace
+
+    said = report(workplace, "runs/cells")
+    the_report_of_the_group_is_that_of_the_folders(workplace, said)
+    a_report_file_names_folders_and_wandb(workplace)
+    table_charts_and_page_are_a_run_of_the_group(workplace, server, said)
+    the_report_is_saved_at_wandb(workplace, server, said)
+    for source, said in (
+        ("wandb:team/nowhere", "W&B has nothing at wandb:team/nowhere"),
+        ("wandb:team/adding/groups/nobody", "W&B has no run at wandb:team/adding/groups/nobody"),
+        ("wandb:team/adding/sweeps/none", "W&B has nothing at wandb:team/adding/sweeps/none"),
+    ):
+        check_refused(workplace, source, said)
+    runs_that_never_came_to_wandb_make_no_report_there(workplace)
+    a_resumed_sweep_goes_on_with_its_report_run(workplace, server)
+    a_server_that_went_away_costs_the_report_run_alone(workplace)
 
 
 def trial_statuses(workplace: Workplace) -> list[dict]:
@@ -109,15 +115,13 @@ def trial_statuses(workplace: Workplace) -> list[dict]:
     return [json.loads((folder / "status.json").read_text()) for folder in folders]
 
 
-@pytest.mark.slow
-def test_the_report_of_a_group_is_that_of_its_folders(swept):
-    folders, wandb = report(swept, "runs/cells"), report(swept, "wandb:team/adding/groups/cells")
-
+def the_report_of_the_group_is_that_of_the_folders(workplace: Workplace, said: dict) -> None:
+    folders, wandb = dict(said), report(workplace, "wandb:team/adding/groups/cells")
     places = {"folder", "url", "notes", "written", "said"}
     for part in ("sources", "trials"):
         folders[part], wandb[part] = (
-            [{key: value for key, value in one.items() if key not in places} for one in said[part]]
-            for said in (folders, wandb)
+            [{key: value for key, value in one.items() if key not in places} for one in written[part]]
+            for written in (folders, wandb)
         )
     assert len(folders["rows"]) == 2
     assert all(row["interval"] for row in folders["rows"])
@@ -128,102 +132,85 @@ def test_the_report_of_a_group_is_that_of_its_folders(swept):
     assert not wandb["said"]
 
 
-@pytest.mark.slow
-def test_a_report_file_names_folders_and_wandb(swept):
-    ids = [status["wandb_run_id"] for status in trial_statuses(swept)]
+def a_report_file_names_folders_and_wandb(workplace: Workplace) -> None:
+    ids = [status["wandb_run_id"] for status in trial_statuses(workplace)]
     runs = ["runs/cells", f"wandb:team/adding/runs/{ids[0]}"]
-    swept.write("both.yaml", {"runs": runs, "metric": "val/loss", "compare_by": ["model.core.cell"]})
-    said = report(swept, "both.yaml")
+    workplace.write("both.yaml", {"runs": runs, "metric": "val/loss", "compare_by": ["model.core.cell"]})
+    said = report(workplace, "both.yaml")
     assert [trial["wandb_run_id"] for trial in said["trials"]] == [*ids, ids[0]]
     assert [len(row["scores"]) for row in said["rows"]] == [2, 2]
     assert any("seed 1 was run 2 times" in note for note in said["notes"])
 
 
-@pytest.mark.slow
-def test_the_sweeps_table_charts_and_page_are_a_run_of_its_group(swept, online):
-    first = trial_statuses(swept)[0]["wandb_run_id"]
-    (run,) = [run for run in online.runs.values() if run.job_type == "report"]
+def table_charts_and_page_are_a_run_of_the_group(
+    workplace: Workplace, server: WandbServer, said: dict
+) -> None:
+    first = trial_statuses(workplace)[0]["wandb_run_id"]
+    (run,) = [run for run in server.runs.values() if run.job_type == "report"]
     assert (run.id, run.group, run.project, run.state) == (f"{first}-report", "cells", "adding", "finished")
-    assert run.config["sweep"] == (swept.folder / "runs/cells/sweep.yaml").read_text()
+    assert run.config["sweep"] == (workplace.folder / "runs/cells/sweep.yaml").read_text()
     (table,) = [json.loads(content) for name, content in run.files.items() if "comparison" in name]
-    rows = report(swept, "runs/cells")["rows"]
     assert [(line[0], line[4], line[5:7]) for line in table["data"]] == [
-        (row["label"], row["mean"], row["interval"]) for row in rows
+        (row["label"], row["mean"], list(row["interval"].values())) for row in said["rows"]
     ]
     drawn = {
         name.rpartition("/")[2].partition("_")[0] for name in run.files if name.startswith("media/plotly")
     }
     assert {"curves-0", "curves-1", "intervals-0"} <= drawn
-    page = (swept.folder / "runs/cells/report.html").read_bytes()
-    kept = [one for one in online.artifacts.values() if one.type == "report"]
+    page = (workplace.folder / "runs/cells/report.html").read_bytes()
+    kept = [one for one in server.artifacts.values() if one.type == "report"]
     assert [(one.name, one.files["report.html"] == page, one.committed) for one in kept] == [
         ("report-cells", True, True)
     ]
 
 
-@pytest.mark.slow
-def test_a_resumed_sweep_goes_on_with_its_report_run(swept, online):
-    copy = swept.folder / "again" / "cells"
-    shutil.copytree(swept.folder / "runs" / "cells", copy)
-    before = set(online.runs)
-    done = swept.run("lit-seq", "sweep", "sweep.yaml", "--runs_dir", "again", "--resume", seconds=600)
+def a_resumed_sweep_goes_on_with_its_report_run(workplace: Workplace, server: WandbServer) -> None:
+    copy = workplace.folder / "again" / "cells"
+    shutil.copytree(workplace.folder / "runs" / "cells", copy, dirs_exist_ok=True)
+    before = set(server.runs)
+    done = workplace.run("lit-seq", "sweep", "sweep.yaml", "--runs_dir", "again", "--resume", seconds=600)
     assert done.returncode == 0, done.stderr
-    assert set(online.runs) == before
-    (run,) = [run for run in online.runs.values() if run.job_type == "report"]
+    assert set(server.runs) == before
+    (run,) = [run for run in server.runs.values() if run.job_type == "report"]
     assert [row["_step"] for row in run.history] == [0, 1]
     assert run.state == "finished"
 
 
-@pytest.mark.slow
-def test_the_report_is_saved_at_wandb(swept, online):
-    done = swept.run("lit-seq", "report", "runs/cells", "--format", "wandb")
+def the_report_is_saved_at_wandb(workplace: Workplace, server: WandbServer, said: dict) -> None:
+    done = workplace.run("lit-seq", "report", "runs/cells", "--format", "wandb")
     assert done.returncode == 0, done.stderr
-    (view,) = online.views.values()
+    (view,) = server.views.values()
     assert done.stdout.strip().endswith(f"/team/adding/reports/cells--{view['id']}")
     assert (view["displayName"], view["description"]) == ("cells", "Which cell adds best?")
     blocks = json.loads(view["spec"])["blocks"]
     (grid,) = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
     (runs,) = grid["runSets"]
-    assert runs["filters"]["filters"][0]["value"] == [one["wandb_run_id"] for one in trial_statuses(swept)]
+    assert runs["filters"]["filters"][0]["value"] == [
+        one["wandb_run_id"] for one in trial_statuses(workplace)
+    ]
     assert [one["name"] for one in runs["grouping"]] == [
         "model.value.init_args.core.init_args.cell.class_path"
     ]
-    said = report(swept, "runs/cells")
     assert any(said["answer"] in json.dumps(block, ensure_ascii=False) for block in blocks)
 
 
-@pytest.mark.slow
-def test_a_server_that_went_away_costs_the_report_run_alone(swept, tmp_path):
-    copy = tmp_path / "cells"
-    shutil.copytree(swept.folder / "runs" / "cells", copy)
+def a_server_that_went_away_costs_the_report_run_alone(workplace: Workplace) -> None:
+    copy = workplace.folder / "copies" / "cells"
+    shutil.copytree(workplace.folder / "runs" / "cells", copy, dirs_exist_ok=True)
     program = (
         "import sys; from pathlib import Path; from lit_seq.report.document import build; "
         "from lit_seq.report.plan import Plan; from lit_seq.report.wandb.mirror import mirror_sweep; "
         "folder = Path(sys.argv[1]); mirror_sweep(folder, build(Plan.of(folder)), folder / 'report.html')"
     )
-    own = dict(swept.environment)
+    own = dict(workplace.environment)
     try:
-        swept.environment |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_INIT_TIMEOUT": "3"}
-        done = swept.run("python", "-c", program, str(copy))
+        workplace.environment |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_INIT_TIMEOUT": "3"}
+        done = workplace.run("python", "-c", program, str(copy))
     finally:
-        swept.environment = own
+        workplace.environment = own
     assert done.returncode == 0, done.stderr
     (said,) = done.stderr.splitlines()
     assert said.startswith("The report is not at W&B: W&B at http://127.0.0.1:9 does not take the run")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("wandb:team/nowhere", "W&B has nothing at wandb:team/nowhere"),
-        ("wandb:team/adding/groups/nobody", "W&B has no run at wandb:team/adding/groups/nobody"),
-        ("wandb:team/adding/runs/none", "W&B has nothing at wandb:team/adding/runs/none"),
-        ("wandb:team/adding/sweeps/none", "W&B has nothing at wandb:team/adding/sweeps/none"),
-    ],
-)
-def test_what_wandb_does_not_have_is_told(swept, source, said):
-    check_refused(swept, source, said)
 
 
 @pytest.mark.slow
@@ -246,15 +233,14 @@ def test_without_a_server_that_answers_one_sentence_is_said(workplace, server, v
     check_refused(workplace, "wandb:team/adding", said)
 
 
-@pytest.mark.slow
-def test_runs_that_never_came_to_wandb_make_no_report_there(swept, tmp_path):
-    copy = tmp_path / "cells"
-    shutil.copytree(swept.folder / "runs" / "cells", copy)
+def runs_that_never_came_to_wandb_make_no_report_there(workplace: Workplace) -> None:
+    copy = workplace.folder / "copies" / "cells"
+    shutil.copytree(workplace.folder / "runs" / "cells", copy, dirs_exist_ok=True)
     for path in copy.glob("trials/*/status.json"):
         path.write_text(
             json.dumps(json.loads(path.read_text()) | {"wandb_run_id": f"gone{path.parent.name}"})
         )
-    check_refused(swept, str(copy), "W&B has none of these runs in team/adding", "--format", "wandb")
+    check_refused(workplace, str(copy), "W&B has none of these runs in team/adding", "--format", "wandb")
 
 
 def check_refused(workplace: Workplace, source: str, said: str, *options: str) -> None:

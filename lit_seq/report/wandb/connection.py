@@ -8,8 +8,9 @@ from typing import Any
 from lit_seq.errors import UserError
 from lit_seq.training.wandb_common import keep_quiet, logged_in
 
-PATIENCE = 20
-"""Seconds that W&B's server has for an answer; the environment's WANDB_HTTP_TIMEOUT goes before."""
+_PATIENCE = {"WANDB_HTTP_TIMEOUT": "20", "WANDB_X_GRAPHQL_RETRY_MAX": "4"}
+"""Seconds that W&B's server has for an answer, and how often it is asked again: W&B's client would ask for an
+hour. What the environment says goes before."""
 
 
 def connect() -> Any:
@@ -19,12 +20,14 @@ def connect() -> Any:
         UserError: there is no login, or W&B does not take it or does not answer.
     """
     keep_quiet()
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
     import wandb
 
     if not logged_in():
         raise UserError("There is no login to W&B on this machine; `wandb login` makes one.")
     with answering():
-        return wandb.Api(timeout=int(os.environ.get("WANDB_HTTP_TIMEOUT", PATIENCE)))
+        return wandb.Api()
 
 
 @contextmanager

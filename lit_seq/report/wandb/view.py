@@ -109,7 +109,7 @@ def _charts(document: Document, runs: Sequence[Run]) -> dict[str, list[Any]]:
         )
     )
     wide = wr.Layout(x=0, y=0, w=_WIDE, h=_HIGH)
-    found = {"curves": curves}
+    found: dict[str, list[Any]] = {"curves": curves}
     if document.coordinates:
         found["coordinates"] = [wr.ParallelCoordinatesPlot(columns=columns, layout=wide)]
     if any(one.shares for one in document.importance):
