@@ -15,7 +15,7 @@ def write_report(source: Path | str, output: Path | None = None, format: str = "
             `lit_seq.report.wandb.address`), or a report file (reports/*.yaml).
         output: the file to write; default: report.FORMAT in the (first) folder that is reported on, and
             NAME.FORMAT in the working directory for what is read from W&B alone.
-        format: "html", "md" or "json".
+        format: "html", "md" (with pictures in a folder of the file's name) or "json".
 
     Returns:
         The file that was written.

@@ -57,7 +57,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--format",
         choices=(*FORMATS, "wandb"),
         default="html",
-        help="html (default), md for a README, json for programs, wandb for a W&B report beside the runs",
+        help="html (default); md for a README, with its pictures in a folder beside it; json for programs; "
+        "wandb for a W&B report beside the runs",
     )
 
 

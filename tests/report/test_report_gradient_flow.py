@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from fake_sweep import simple_sweep, write_metrics
+from fake_sweep import learning_rows, play_samples, simple_sweep, write_metrics, write_sweep, write_trial
 from plotly import graph_objects
 
 from lit_seq.cli import main
@@ -140,6 +140,28 @@ def test_charts_are_valid_and_share_their_axis(sweep):
         assert {trace["name"] for trace in figure.data if trace.get("showlegend", True)} <= {"GRU", "LSTM"}
     # GRU's band and mean, LSTM's mean, at each of three moments.
     assert len(drawn["gradient_flow-0"].data) == 9
+
+
+@pytest.mark.slow
+def test_two_hundred_trials_with_diagnostics_stay_below_six_megabytes(tmp_path):
+    cells, steps = [f"C{index}" for index in range(20)], [1, 250, 500]
+    write_sweep(tmp_path / "s", {"model.core.cell": cells, "seed_everything": range(10)})
+    noise = np.random.default_rng(0)
+    for index in range(200):
+        rows = learning_rows(2 + index % 20 / 10, index, every=2)
+        for row in rows:
+            row |= {"train/gradient_norm": noise.random(), "train/gradient_norm_clipped": noise.random()}
+            row |= {"diagnostics/long_term_share": noise.random()}
+        overrides = {"model.core.cell": cells[index % 20], "seed_everything": index // 20}
+        trial = write_trial(
+            tmp_path / "s" / "trials" / f"{index:04d}", overrides, rows, samples=play_samples()
+        )
+        norms = np.exp(noise.normal(size=1000))
+        look(trial, norms, steps=steps)
+        jacobians(trial, np.log(norms), norms, steps)
+    page = write_report(tmp_path / "s")
+    assert 'id="gradient_flow-5"' in page.read_text()
+    assert page.stat().st_size < 6e6
 
 
 def test_section_names_the_callback_to_add(tmp_path, capsys):
