@@ -47,17 +47,21 @@ def run(args: argparse.Namespace) -> int:
         UserError: wrong input, nothing started.
     """
     from lit_seq.agent.server import Server, SweepPath
-    from lit_seq.packing.plan import pack_size
-    from lit_seq.training.recording import disk_errors
-    from lit_seq.sweep.pool import Pool, device_variables
 
     for name in ("workers", "count"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}; it must be at least 1.")
-    size = pack_size(args.pack)
     project = args.project or os.environ.get("WANDB_PROJECT")
     server = Server(SweepPath.of(args.sweep, project, args.entity or os.environ.get("WANDB_ENTITY")))
+    # What takes seconds to import comes when there is something to do.
+    from lit_seq.agent.driver import Driver
+    from lit_seq.agent.runs import Orders
+    from lit_seq.packing.plan import pack_size
+    from lit_seq.sweep.pool import Pool, device_variables
+    from lit_seq.training.recording import disk_errors
+
+    size = pack_size(args.pack)
     with disk_errors(args.runs_dir):
         args.runs_dir.mkdir(parents=True, exist_ok=True)
         log = args.runs_dir / "workers.log"
@@ -65,11 +69,7 @@ def run(args: argparse.Namespace) -> int:
     variables = device_variables(args.workers)
     with open(os.devnull, encoding="utf-8") as no_lock, closing(Pool(variables, log, no_lock)) as pool:
         pool.start()
-        # Imports what takes seconds while the workers do.
-        from lit_seq.agent.driver import Driver
-        from lit_seq.agent.runs import Orders
-
-        driver = Driver(server, Orders(server, args.runs_dir), pool, size, args.count)
+        driver = Driver(server, Orders(server, args.runs_dir, size > 1), pool, size, args.count)
         done = driver.run()
     states = Counter(driver.ended.values())
     print(f"{len(driver.ended)} runs: {', '.join(f'{n} {state}' for state, n in states.items()) or 'none'}.")

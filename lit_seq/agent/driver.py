@@ -121,13 +121,14 @@ class Driver:
 
     def _beat(self, slots: list[Slot]) -> list[tuple[Slot, Command]]:
         """Let agents tell the server that they live; in a thread, as the server may be away."""
-        return [
-            (slot, command)
-            for slot in slots
-            for command in self._server.beat(
-                slot.agent, None if slot.run is None else self._runs[slot.run].run_id
-            )
-        ]
+        answers = []
+        for slot in slots:
+            began = time.monotonic()
+            run_id = None if slot.run is None else self._runs[slot.run].run_id
+            answers += [(slot, command) for command in self._server.beat(slot.agent, run_id)]
+            if self._signals or time.monotonic() - began > _BEAT_EVERY:
+                break
+        return answers
 
     def _heed(self, answers: list[tuple[Slot, Command]]) -> None:
         for slot, command in answers:

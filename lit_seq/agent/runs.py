@@ -14,8 +14,8 @@ from lit_seq.packing.keys import PackKey, pack_key
 from lit_seq.packing.plan import Keys
 from lit_seq.run_folder import Status
 from lit_seq.sweep.command_line import fit_arguments
-from lit_seq.training.recording import disk_errors
 from lit_seq.sweep.search import dotted
+from lit_seq.training.recording import disk_errors
 
 
 @dataclass
@@ -45,10 +45,11 @@ class Orders:
     Args:
         server: the sweep.
         runs_dir: folder of the run folders.
+        stacked: train a run that comes by itself as a stack, too, where others could have come with it.
     """
 
-    def __init__(self, server: Server, runs_dir: Path) -> None:
-        self._server, self._runs_dir = server, runs_dir
+    def __init__(self, server: Server, runs_dir: Path, stacked: bool) -> None:
+        self._server, self._runs_dir, self._stacked = server, runs_dir, stacked
         self._keys = Keys(self._parse)
 
     def take(self, run_id: str, values: dict[str, Any]) -> Handed:
@@ -78,7 +79,9 @@ class Orders:
         if (run.folder / "config.yaml").exists():
             arguments += ["--ckpt_path", "last"]
         log = str(run.folder / "log.txt")
-        return {"number": number, "log": log, "arguments": arguments, "alone": run.alone}
+        stacked = self._stacked and run.alone is None
+        order = {"number": number, "log": log, "arguments": arguments, "stacked": stacked}
+        return order | {"alone": run.alone}
 
     def _arguments(self, values: dict[str, Any], folder: Path, json_file: Path) -> list[str]:
         path = self._server.path

@@ -12,6 +12,7 @@ import yaml
 
 from lit_seq.errors import UserError
 from lit_seq.sweep.command_line import check_command
+from lit_seq.training.wandb_common import keep_quiet
 
 _PATIENCE = 20
 
@@ -82,8 +83,7 @@ class Server:
 
         if (mode := os.environ.get("WANDB_MODE", "online")) not in ("online", "run"):
             raise UserError(f"lit-seq agent works online alone, but WANDB_MODE is {mode!r}.")
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        os.environ.setdefault("WANDB_SILENT", "true")
+        keep_quiet()
         # It logs a traceback whenever the server is away, and the next heartbeat is as good.
         logging.getLogger("wandb.apis.public.sweeps").setLevel(logging.CRITICAL)
         self.path = path
@@ -117,11 +117,19 @@ class Server:
         return yaml.safe_load(_sweep_with_runs(self._api, self.path.sweep, "{}", **place)["config"])
 
     def register(self) -> str:
-        """Register an agent and return its id."""
+        """Register an agent and return its id.
+
+        Raises:
+            UserError: the server does not take it.
+        """
         from wandb.apis.public.sweeps import _register_agent
 
         place = {"project": self.path.project, "entity": self.path.entity}
-        return _register_agent(self._api, socket.gethostname(), sweep_id=self.path.sweep, **place)["id"]
+        try:
+            return _register_agent(self._api, socket.gethostname(), sweep_id=self.path.sweep, **place)["id"]
+        except Exception as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise UserError(f"W&B takes no agent for {self.path} ({reason}).") from error
 
     def beat(self, agent: str, run_id: str | None) -> list[Command]:
         """Say that an agent lives, and return what the server wants of it.

@@ -9,7 +9,9 @@ def add_parser(subparsers: Any) -> None:
     """Add `sample` to the command line."""
     parser = subparsers.add_parser("sample", help="let a model of text write", description=__doc__)
     parser.add_argument(
-        "--ckpt", type=Path, required=True, help="checkpoint of a model of text; its data is not needed"
+        "--ckpt",
+        required=True,
+        help="checkpoint of a model of text, or wandb:ENTITY/PROJECT/model-RUN_ID; its data is not needed",
     )
     parser.add_argument(
         "--weights_only",
@@ -31,8 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     from lit_seq.checkpoint_file import load_model
     from lit_seq.topologies import TextModel
+    from lit_seq.training.wandb_artifacts import PREFIX, best_checkpoint
 
-    model = load_model(arguments.ckpt, TextModel, arguments.weights_only == "false")
+    kept = arguments.ckpt.startswith(PREFIX)
+    path = best_checkpoint(arguments.ckpt, Path("runs")) if kept else Path(arguments.ckpt)
+    model = load_model(path, TextModel, arguments.weights_only == "false")
     assert isinstance(model, TextModel)
     generator = torch.Generator().manual_seed(arguments.seed)
     print(arguments.prime + model.sample(arguments.prime, arguments.length, arguments.temperature, generator))

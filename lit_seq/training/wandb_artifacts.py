@@ -1,6 +1,5 @@
 """Run folders as W&B artifacts: kept there on request, and brought back to go on from or to look at."""
 
-import os
 import re
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from lit_seq.errors import UserError
+from lit_seq.training.wandb_common import keep_quiet
 
 PREFIX = "wandb:"
 """What a checkpoint's name begins with that is an artifact."""
@@ -102,15 +102,14 @@ def fetched(reference: str, runs_dir: Path, name: str | None) -> Path:
 
 
 def _found(reference: str) -> Any:
-    import wandb
-
     name = reference.removeprefix(PREFIX)
     if not re.fullmatch(r"([^/:]+/){1,2}[^/:]+(:[^/:]+)?", name):
         raise UserError(
             f"{reference!r} names no artifact; it must be as wandb:ENTITY/PROJECT/model-RUN_ID:latest."
         )
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    keep_quiet()
     try:
         return wandb.Api().artifact(name if ":" in name else f"{name}:latest", type="model")
     except (wandb.errors.Error, ValueError, OSError) as error:

@@ -51,6 +51,9 @@ class Workplace:
             "PATH": os.pathsep.join([str(command.parent), os.environ["PATH"]]),
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
             "OMP_NUM_THREADS": "1",
+            # The compiled operators are there: building them anew for each test takes half a minute.
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
+            "WANDB_CACHE_DIR": str(folder / "home" / "cache"),
             "WANDB_DIR": str(folder / "home"),
             "WANDB_BASE_URL": server.url,
             "WANDB_API_KEY": KEY,
