@@ -13,7 +13,8 @@ from lit_seq.report.plan import Statistic
 from lit_seq.report.read import Run
 from lit_seq.report.statistics import FEWEST, interquartile_mean, mean_interval
 
-_POINTS = 24_000
+POINTS = 24_000
+"""Points of a panel: what a page can hold of several."""
 
 
 @dataclass
@@ -95,6 +96,7 @@ def panel(
     counted: set[int],
     statistic: Statistic = "mean",
     task: str | None = None,
+    most: int = POINTS,
 ) -> Panel | None:
     """Compute the curves of `metric`.
 
@@ -104,6 +106,7 @@ def panel(
         counted: `id` of each run that counts in means.
         statistic: what stands for the seeds; with an interquartile mean, bands are ranges.
         task: what the configurations learnt.
+        most: points of all curves together, though never fewer than 30 of one.
 
     Returns:
         None where no trial logged a finite value of the metric.
@@ -116,7 +119,7 @@ def panel(
     ]
     band = "interval" if statistic == "mean" and sizes and min(sizes) >= FEWEST else "range"
     lines = sum(len(c.runs) + 3 for c in drawn)
-    points = min(200, max(30, _POINTS // lines))
+    points = min(200, max(30, most // lines))
     longest = max(len(_finite(run.metrics.get(metric))) for c in drawn for run in c.runs)
     curves = [_curve(metric, configuration, counted, band, points, statistic) for configuration in drawn]
     return Panel(metric, task, band, statistic, curves, max(1, math.ceil(longest / points)))

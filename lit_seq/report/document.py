@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 MOST_INSIDE = 12
 """Metrics of diagnostics that are drawn."""
+POINTS_INSIDE = 4_000
+"""Points of each."""
 
 
 @dataclass
@@ -211,7 +213,8 @@ def _part(task: Task, material: Material, plan: Plan) -> _Part:
         importance=importance(task.runs, keys, scores, name),
         flow=gradient_flow(chosen, counted, name),
         inside=[
-            panel(one, chosen[:SHOWN], finished, statistic, name) for one in _inside_metrics(plan, task.runs)
+            panel(one, chosen[:SHOWN], finished, statistic, name, POINTS_INSIDE)
+            for one in _inside_metrics(plan, task.runs)
         ],
         cost=cost(task.compared, name),
         said=[said(configuration, scores, counted, goal) for configuration in chosen],
