@@ -17,7 +17,7 @@ from lit_seq.sweep.trial import trial_arguments
 
 ROOT = Path(__file__).parent.parent.parent
 
-STUDIES = ("clipping", "forget_bias", "copying", "architectures")
+STUDIES = ("clipping", "identity_init", "forget_bias", "copying", "architectures")
 
 MATTERS_MOST = {"architectures": "optimizer.lr"}
 """Setting that explains most of the variance, in studies that ask."""
