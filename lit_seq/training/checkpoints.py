@@ -121,6 +121,12 @@ class Checkpoints(Checkpoint):
         self._save(trainer)
         trainer.fit_loop.epoch_loop._batches_that_stepped -= self._last_validation
 
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Let a schedule that follows a metric see it at the end of an epoch that was resumed, too."""
+        # Lightning leaves that out, as its checkpoints hold no metrics; `Record` has brought them back.
+        if trainer.fit_loop.restarting and trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+            trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the end, where no validation was the last thing done."""
         self.stop_reason = None
