@@ -31,7 +31,7 @@ import torch
 from faults_kinds import ENDING, RESTING, Break, available
 from faults_sweeps import KINDS, Sweep
 
-_PER_SWEEP = 18
+_PER_SWEEP = 24
 _PATIENCE = 400.0
 
 
@@ -130,7 +130,7 @@ class Harness:
         else:
             time.sleep(numbers.uniform(0.0, 4.0))
         threads = []
-        for name in numbers.sample(list(self._lasting), min(numbers.randint(2, 5), most - tried.total())):
+        for name in numbers.sample(list(self._lasting), min(numbers.randint(3, 7), most - tried.total())):
             delay = numbers.uniform(0.0, 2.0)
             own = random.Random(numbers.random())
             threads.append(
