@@ -109,7 +109,7 @@ def go_on_from(folder: Path, path: str | Path | None) -> Path | None:
     """
     last, previous, best = [folder / "checkpoints" / name for name in RESUMABLE]
     if getattr(rank_zero_only, "rank", 0):  # of several processes of a run, one keeps its folder
-        return path and last
+        return None if path is None else last
     remove_unfinished(folder, "config.yaml", "metrics.csv", "samples.jsonl", "status.json")
     remove_unfinished(last.parent, LAST, BEST)
     if path is None:
