@@ -25,6 +25,15 @@ import docstring_parser
 import yaml
 
 HERE = Path(__file__).parent
+GUIDES = {
+    "studies.md": "the classic studies: what is asked, what came out, where it differs from the paper",
+    "wandb.md": "Weights & Biases: sweeps, agents, resuming, checkpoints as artifacts",
+    "wandb-reports.md": "reports of runs at W&B, and reports saved there",
+    "clusters.md": "several GPUs and machines on one sweep, SLURM",
+    "distributed.md": "one model on several GPUs",
+    "bad-input.md": "what a user sees of bad input",
+}
+"""Pages that are written by hand, or by another command."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,10 @@ def index(all_pages: list[Page]) -> str:
             "| page | classes |",
             "|---|---|",
             *rows,
+            "",
+            "| guide | to |",
+            "|---|---|",
+            *(f"| [{file.removesuffix('.md')}]({file}) | {text} |" for file, text in GUIDES.items()),
             "",
         ]
     )
