@@ -129,7 +129,8 @@ class Run(CommandLine):
         root = trainer.default_root_dir or self.folder
         trainer = {**trainer, "logger": loggers, "default_root_dir": root, **kwargs}
         made = self._instantiate_trainer(trainer, callbacks)
-        check_processes(made, self.model, self.datamodule, self.checkpoint)
+        goes_on = self.checkpoint if self.subcommand == "fit" else None
+        check_processes(made, self.model, self.datamodule, goes_on)
         return made
 
     def fit(self, model: L.LightningModule, **kwargs: Any) -> None:
