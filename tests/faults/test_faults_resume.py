@@ -15,6 +15,8 @@ from lit_seq.run_folder import Status
 from lit_seq.training.checkpoints import Interrupted
 from lit_seq.training.record import Record
 
+pytestmark = pytest.mark.slow
+
 COMMON = [
     *("fit", "--trainer.log_every_n_steps", "2", "--trainer.enable_progress_bar", "false"),
     *("--wandb.mode", "disabled", "--trainer.max_steps", "15"),
@@ -144,11 +146,8 @@ class Cuts:
         return on_train_batch_start
 
 
-CASES = [pytest.param(name, marks=[] if "early" in name else pytest.mark.slow) for name in SINGLE]
-
-
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, seed: int) -> None:
     command = [*COMMON, *SINGLE[name], "--runs_dir", str(tmp_path)]
     assert main([*command, "--name", "whole"]) == 0
@@ -162,7 +161,6 @@ def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, seed:
     assert_equal(result(tmp_path / "cut"), result(tmp_path / "whole"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PACKS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_pack(
