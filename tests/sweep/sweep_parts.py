@@ -24,14 +24,14 @@ class KillOnce(L.Callback):
 
 
 class Slow(L.Callback):
-    """Take a twentieth of a second a step as long as a file exists."""
+    """Take some time for each step as long as a file exists."""
 
-    def __init__(self, marker: str) -> None:
-        self.marker = Path(marker)
+    def __init__(self, marker: str, seconds: float = 0.05) -> None:
+        self.marker, self.seconds = Path(marker), seconds
 
     def on_train_batch_start(self, trainer, *args):
         if self.marker.exists():
-            time.sleep(0.05)
+            time.sleep(self.seconds)
 
 
 class Broken(Elman):
