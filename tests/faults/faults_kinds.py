@@ -93,7 +93,10 @@ def lock_study(sweep: Sweep, numbers: random.Random) -> bool:
 
 
 def jump_clock(sweep: Sweep, numbers: random.Random) -> bool:
-    sweep.clock.write_text(str(numbers.choice([-1, 1]) * 10 ** numbers.uniform(0, 7)))
+    try:
+        sweep.clock.write_text(str(numbers.choice([-1, 1]) * 10 ** numbers.uniform(0, 7)))
+    except OSError:  # the disk is full just now
+        return False
     return True
 
 
