@@ -96,11 +96,9 @@ class Server:
             )
             self.path = SweepPath(path.sweep, project, entity)
             content = self._sweep()
-        except ValueError as error:
-            raise UserError(f"W&B at {host} has no sweep {self.path}.") from error
         except Exception as error:
             reason = " ".join(str(error).split()).rstrip(".")
-            raise UserError(f"W&B at {host} does not answer for {self.path} ({reason}).") from error
+            raise UserError(f"W&B at {host} does not give the sweep {self.path} ({reason}).") from error
         where = f"the sweep {self.path}"
         self.command = [str(word) for word in content.get("command") or []]
         self.program = content.get("program")

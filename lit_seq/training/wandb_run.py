@@ -238,7 +238,8 @@ class WandbRun(Logger):
         if not self._taken:
             parts = " ".join(str(part) for part in sorted((self._folder / "wandb").glob("run-*")))
             print(
-                f"W&B has not taken all rows of this run; send them by:  wandb sync {parts}", file=sys.stderr
+                f"W&B has not taken all rows of this run; send them by:  wandb sync --no-skip-online {parts}",
+                file=sys.stderr,
             )
 
     def stopped_by_agent(self) -> bool:

@@ -78,7 +78,7 @@ class Workplace:
             text=True,
         )
 
-    def run(self, *command: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         process = self.start(*command)
         try:

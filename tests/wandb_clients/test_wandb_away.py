@@ -1,0 +1,45 @@
+"""A W&B server that goes away while a run trains: it holds nothing up, and no row is lost."""
+
+import re
+import shlex
+
+import pytest
+from test_wandb_agent import slow, wait
+from test_wandb_runs import mirrored
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_is_not_waited_for(workplace, server):
+    slow(workplace, 0.05, 200, 10)
+    workplace.environment["WANDB_FINISH_TIMEOUT"] = "3"
+    process = workplace.start("lit-seq", "fit", "--config", "base.yaml", "--name", "one")
+
+    def rows() -> int:
+        return sum(len(run.history) for run in server.runs.values())
+
+    try:
+        wait(lambda: rows() > 2, process)
+        server.away = True
+        missing = workplace.status()["step"] + 20
+        wait(lambda: workplace.status()["step"] > missing, process)
+        assert rows() < missing // 10
+        server.away = False
+        wait(lambda: rows() > missing // 10, process)
+        server.away = True
+        _, errors = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    (run,) = server.runs.values()
+    assert run.state == "running"
+    assert workplace.status()["state"] == "finished"
+    (told,) = re.findall(r"send them by:  (wandb sync .*)", errors)
+
+    server.away = False
+    synced = workplace.run(*shlex.split(told))
+
+    assert synced.returncode == 0, synced.stderr
+    assert (run.state, run.exit_code) == ("finished", 0)
+    rows_of_run = mirrored(run)
+    rows_of_run.pop(0, None)
+    assert rows_of_run == workplace.metrics()
