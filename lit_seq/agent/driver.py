@@ -121,7 +121,7 @@ class Driver:
 
     def _beat(self, slots: list[Slot]) -> list[tuple[Slot, Command]]:
         """Let agents tell the server that they live; in a thread, as the server may be away."""
-        answers = []
+        answers: list[tuple[Slot, Command]] = []
         for slot in slots:
             began = time.monotonic()
             run_id = None if slot.run is None else self._runs[slot.run].run_id

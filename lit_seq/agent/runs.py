@@ -80,7 +80,7 @@ class Orders:
             arguments += ["--ckpt_path", "last"]
         log = str(run.folder / "log.txt")
         stacked = self._stacked and run.alone is None
-        order = {"number": number, "log": log, "arguments": arguments, "stacked": stacked}
+        order: dict[str, Any] = {"number": number, "log": log, "arguments": arguments, "stacked": stacked}
         return order | {"alone": run.alone}
 
     def _arguments(self, values: dict[str, Any], folder: Path, json_file: Path) -> list[str]:
