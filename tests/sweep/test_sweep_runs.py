@@ -92,6 +92,8 @@ def test_a_sweep_leaves_run_folders_and_a_report_and_is_not_run_twice(capfd: pyt
         {"model.core.cell": "GRU", "seed_everything": 5},
     ]
     assert len({s.wandb_run_id for s in both}) == 2
+    mirrored = Path("runs/tiny/wandb").glob(f"offline-run-*-{both[0].wandb_run_id}-report/report.html")
+    assert [page.read_bytes() for page in mirrored] == [Path("runs/tiny/report.html").read_bytes()]
     for number, status in enumerate(both):
         trial = Path(f"runs/tiny/trials/{number:04d}")
         assert list(trial.glob(f"wandb/offline-run-*-{status.wandb_run_id}"))
@@ -123,6 +125,7 @@ def test_a_killed_worker_costs_its_trial_and_resume_takes_it_up(capfd: pytest.Ca
     file = write({"seed_everything": {"values": [1, 2]}}, *options, *killer)
     assert main(["sweep", file]) == 1
     assert "0000 failed: its worker was killed by SIGKILL" in capfd.readouterr().out
+    assert not Path("runs/tiny/wandb").exists()
     failed, finished = statuses()
     assert (failed.state, finished.state) == ("failed", "finished")
     assert "SIGKILL" in (failed.reason or "")
