@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, ClassVar
 
 import lightning as L
@@ -260,7 +261,7 @@ class Topology(L.LightningModule, ABC):
             epoch.include(totals, targets)
         if not epoch.totals:
             return
-        batches = zip(*(rows for _, _, rows in parts), strict=True)
+        batches = zip_longest(*(rows for _, _, rows in parts), fillvalue=[])
         rows = [row for batch in batches for row in in_order(batch)]
         scores = {name: torch.tensor(score) for name, score in self.scored(rows).items()}
         self.log_dict(self.reported(stage, {**epoch.means(), **scores}), prog_bar=stage == "val")
