@@ -148,7 +148,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_interrupted_goes_on_as_if_it_were_not(tmp_path):
+def test_what_is_interrupted_goes_on_as_if_it_were_not(tmp_path, capsys):
     write_data(tmp_path)
     slow = ["--trainer.callbacks+=ddp_faults.Pause", "--trainer.callbacks.folder", str(tmp_path)]
     broken = launch(tmp_path, "--name", "broken", *slow)
@@ -168,13 +168,14 @@ def test_what_is_interrupted_goes_on_as_if_it_were_not(tmp_path):
         tmp_path / "whole" / "metrics.csv"
     ).read_text()
     assert len(list((tmp_path / "whole" / "wandb").glob("offline-run-*"))) == 1
-    # One process goes on with what two began, if a batch stays what it was.
-    one = ["--trainer.devices", "1", "--trainer.max_steps", "45", "--name", "whole", "--ckpt_path", "last"]
-    refused = launch(tmp_path, *one)
-    _, said = refused.communicate()
-    assert refused.returncode == 2
+    # One process goes on with what two began, if a batch stays what it was, and judges it anyway.
+    assert main(["test", "--ckpt_path", str(tmp_path / "whole" / "checkpoints" / "best.ckpt")]) == 0
+    one = ["--runs_dir", str(tmp_path), "--name", "whole", "--ckpt_path", "last", "--trainer.devices", "1"]
+    one = ["fit", *one, "--trainer.max_steps", "45"]
+    assert main(one) == 2
+    said = capsys.readouterr().err
     assert "data.batch_size times the number of processes (2, and now 1) must stay the same" in said
-    assert launch(tmp_path, *one, "--data.batch_size", "8").wait() == 0
+    assert main([*one, "--data.batch_size", "8"]) == 0
     assert rows(tmp_path / "whole")[-1]["step"] == "44"
 
 
