@@ -182,12 +182,12 @@ class Sweep:
         return [t.user_attrs["number"] for t in trials if t.state is not optuna.trial.TrialState.FAIL]
 
     def _wandb(self, name: str) -> list[str]:
-        folder, wrong, steps = self.folder / "trials" / name, [], []
-        parts = list(folder.glob("wandb/offline-run-*/*.wandb"))
-        for path in sorted(parts, key=lambda path: path.stat().st_mtime_ns):
-            for _, content in _records(path.read_bytes()):
-                history = Record.FromString(content).history
-                steps += [history.step.num] if history.item else []
+        folder, wrong, parts = self.folder / "trials" / name, [], []
+        for path in folder.glob("wandb/offline-run-*/*.wandb"):
+            records = [Record.FromString(content).history for _, content in _records(path.read_bytes())]
+            parts.append([history.step.num for history in records if history.item])
+        # Neither names nor times tell which came first, once the clock has jumped: but none may overlap.
+        steps = [step for part in sorted(parts) for step in part]
         if steps != sorted(set(steps)):
             wrong.append("W&B's steps go back")
         logged = {
