@@ -5,20 +5,17 @@ that is begun; and a trial that is ended for a silent driver and laid down anew 
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from lit_seq.sweep.new_rows import NUMBER, POINT, add_trials
+
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.storages import RDBStorage
     from optuna.trial import TrialState
     from sqlalchemy.orm import Session
-
-_NUMBER = "number"
-# Where Optuna's `enqueue_trial` keeps the values of a trial that waits.
-_POINT = "fixed_params"
 
 
 @contextmanager
@@ -37,85 +34,6 @@ def hold(session: "Session", study: int) -> None:
     StudyModel.find_or_raise_by_id(study, session, for_update=True)
 
 
-def add_study(session: "Session", name: str, direction: str, attributes: Mapping[str, Any]) -> int:
-    """Add a study, and return its id."""
-    from optuna.storages._rdb import models
-    from optuna.study import StudyDirection
-
-    study = models.StudyModel(
-        study_name=name,
-        directions=[models.StudyDirectionModel(objective=0, direction=StudyDirection[direction.upper()])],
-        user_attributes=[
-            models.StudyUserAttributeModel(key=key, value_json=json.dumps(value))
-            for key, value in attributes.items()
-        ],
-    )
-    session.add(study)
-    session.flush()
-    return int(study.study_id)
-
-
-def add_trials(
-    session: "Session",
-    study: int,
-    points: Iterable[tuple[int, dict[str, Any] | None]],
-    space: "Mapping[str, BaseDistribution]",
-) -> None:
-    """Add trials that wait.
-
-    Args:
-        session: the transaction.
-        study: which holds the study, unless it is its first.
-        points: number of each trial in the sweep, and its values; None for values yet to be suggested.
-        space: Optuna's distributions of the values.
-    """
-    from optuna.distributions import distribution_to_json
-    from optuna.storages._rdb import models
-    from optuna.trial import TrialState
-    from sqlalchemy import func, insert, select
-
-    points = list(points)
-    if not points:
-        return
-    first = session.scalar(select(func.count()).where(models.TrialModel.study_id == study)) or 0
-    added = insert(models.TrialModel).returning(models.TrialModel.trial_id, sort_by_parameter_order=True)
-    trials = session.scalars(
-        added,
-        [
-            {"study_id": study, "number": first + place, "state": TrialState.WAITING}
-            for place in range(len(points))
-        ],
-    ).all()
-    session.execute(
-        insert(models.TrialUserAttributeModel),
-        [
-            {"trial_id": trial, "key": _NUMBER, "value_json": json.dumps(number)}
-            for trial, (number, _) in zip(trials, points, strict=True)
-        ],
-    )
-    known = [(trial, point) for trial, (_, point) in zip(trials, points, strict=True) if point is not None]
-    if not known:
-        return
-    session.execute(
-        insert(models.TrialSystemAttributeModel),
-        [{"trial_id": trial, "key": _POINT, "value_json": json.dumps(point)} for trial, point in known],
-    )
-    texts = {name: distribution_to_json(among) for name, among in space.items()}
-    session.execute(
-        insert(models.TrialParamModel),
-        [
-            {
-                "trial_id": trial,
-                "param_name": name,
-                "param_value": among.to_internal_repr(point[name]),
-                "distribution_json": texts[name],
-            }
-            for trial, point in known
-            for name, among in space.items()
-        ],
-    )
-
-
 def waiting(session: "Session", study: int, most: int) -> list[tuple[int, int, dict[str, Any]]]:
     """Return id, number and values of the first trials that wait."""
     from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel, TrialUserAttributeModel
@@ -125,8 +43,8 @@ def waiting(session: "Session", study: int, most: int) -> list[tuple[int, int, d
     number, point = TrialUserAttributeModel, TrialSystemAttributeModel
     found = session.execute(
         select(TrialModel.trial_id, number.value_json, point.value_json)
-        .join(number, (number.trial_id == TrialModel.trial_id) & (number.key == _NUMBER))
-        .join(point, (point.trial_id == TrialModel.trial_id) & (point.key == _POINT))
+        .join(number, (number.trial_id == TrialModel.trial_id) & (number.key == NUMBER))
+        .join(point, (point.trial_id == TrialModel.trial_id) & (point.key == POINT))
         .where(TrialModel.study_id == study, TrialModel.state == TrialState.WAITING)
         .order_by(TrialModel.trial_id)
         .limit(most)
@@ -170,7 +88,7 @@ def begin_next(session: "Session", study: int, most: int) -> tuple[int, int] | N
         select(TrialModel.trial_id, TrialUserAttributeModel.value_json)
         .join(TrialUserAttributeModel, TrialUserAttributeModel.trial_id == TrialModel.trial_id)
         .where(TrialModel.study_id == study, TrialModel.state == TrialState.WAITING)
-        .where(TrialUserAttributeModel.key == _NUMBER)
+        .where(TrialUserAttributeModel.key == NUMBER)
         .order_by(TrialModel.trial_id)
         .limit(1)
     )
@@ -192,7 +110,7 @@ def next_number(session: "Session", study: int) -> int:
     last = session.scalar(
         select(func.max(cast(TrialUserAttributeModel.value_json, Integer)))
         .join(TrialModel, TrialModel.trial_id == TrialUserAttributeModel.trial_id)
-        .where(TrialModel.study_id == study, TrialUserAttributeModel.key == _NUMBER)
+        .where(TrialModel.study_id == study, TrialUserAttributeModel.key == NUMBER)
     )
     return 0 if last is None else last + 1
 
@@ -280,29 +198,11 @@ def failed(session: "Session", study: int) -> list[int]:
     attempts = session.execute(
         select(TrialUserAttributeModel.value_json, TrialModel.trial_id, TrialModel.state)
         .join(TrialModel, TrialModel.trial_id == TrialUserAttributeModel.trial_id)
-        .where(TrialModel.study_id == study, TrialUserAttributeModel.key == _NUMBER)
+        .where(TrialModel.study_id == study, TrialUserAttributeModel.key == NUMBER)
         .order_by(TrialModel.trial_id)
     )
     latest = {number: (trial, state) for number, trial, state in attempts}
     return [trial for trial, state in latest.values() if state == TrialState.FAIL]
-
-
-def again(session: "Session", study: int, trials: Collection[int]) -> None:
-    """Lay down ended trials anew, to wait with the same numbers and values."""
-    from optuna.distributions import json_to_distribution
-    from optuna.storages._rdb.models import TrialModel
-    from sqlalchemy import select
-
-    found = session.scalars(
-        select(TrialModel).where(TrialModel.trial_id.in_(trials)).order_by(TrialModel.trial_id)
-    )
-    for trial in found.all():
-        number = next(json.loads(one.value_json) for one in trial.user_attributes if one.key == _NUMBER)
-        space = {one.param_name: json_to_distribution(one.distribution_json) for one in trial.params}
-        values = {
-            one.param_name: space[one.param_name].to_external_repr(one.param_value) for one in trial.params
-        }
-        add_trials(session, study, [(number, values or None)], space)
 
 
 def _now(session: "Session") -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lit_seq.errors import UserError
 from lit_seq.run_folder import State
-from lit_seq.sweep import rows
+from lit_seq.sweep import new_rows, rows
 from lit_seq.sweep.search import Search
 from lit_seq.sweep.storage import is_shared, open_storage, storage_errors, without_password
 
@@ -127,9 +127,11 @@ class Study:
         with storage_errors(storage):
             try:
                 with rows.transaction(backend) as session:
-                    study = rows.add_study(session, name, metric.goal if metric else "minimize", attributes)
+                    study = new_rows.add_study(
+                        session, name, metric.goal if metric else "minimize", attributes
+                    )
                     points = enumerate(search.points(terms.seed))
-                    rows.add_trials(session, study, points, search.space())
+                    new_rows.add_trials(session, study, points, search.space())
             except IntegrityError:
                 if is_shared(storage):
                     return False
@@ -236,13 +238,13 @@ class Study:
                 return rows.release(session, self._id, None)
             silent = rows.silent(session, self._id, self.terms.lease)
             rows.fail(session, silent)
-            rows.again(session, self._id, silent)
+            new_rows.again(session, self._id, silent)
         return len(silent)
 
     def retry(self) -> None:
         """Let trials wait again whose latest attempt failed."""
         with self._transaction(alone=True) as session:
-            rows.again(session, self._id, rows.failed(session, self._id))
+            new_rows.again(session, self._id, rows.failed(session, self._id))
 
     @contextmanager
     def _transaction(self, alone: bool = False) -> Iterator["Session"]:

@@ -171,15 +171,15 @@ def test_bayes_is_shared(postgres, tmp_path):
 @pytest.mark.slow
 def test_what_a_silent_machine_says_later_is_not_heard(postgres, tmp_path, monkeypatch):
     search = search_of(tmp_path, "grid", 3)
-    terms = TERMS._replace(lease=1.0)
-    Study.create(postgres.url, "silent", search, terms)
+    Study.create(postgres.url, "silent", search, TERMS._replace(lease=600.0))
     silent, lively = (Study(postgres.url, "silent", search) for _ in range(2))
     lost = silent.claim(silent.waiting(2))
     kept = lively.claim(lively.waiting(1))
     monkeypatch.setenv("PGTZ", "Asia/Tokyo")  # machines lie in different zones
     third = Study(postgres.url, "silent", search)
     assert third.hand_on() == 0
-    threading.Event().wait(1.5)
+    with storage.open_storage(postgres.url).engine.begin() as connection:  # an hour goes by
+        connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour'")
     assert lively.renew([kept[0].handle]) == set()
     assert sorted(in_threads(4, lambda _: Study(postgres.url, "silent", search).hand_on())) == [0, 0, 0, 2]
     again = third.claim(third.waiting(9))
