@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Protocol
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -146,7 +146,9 @@ class TrialTable:
         metric = self._file.metric
         table = Table(box=None, pad_edge=False)
         for title in ("trial", "", "state", "step", metric.name if metric else "", "steps/s", "left"):
-            table.add_column(title, no_wrap=True, justify="left" if title in ("", "state") else "right")
+            # What is too wide for a terminal is taken from the name alone.
+            justify: JustifyMethod = "left" if title in ("", "state") else "right"
+            table.add_column(title, no_wrap=title != "", justify=justify)
         names = self._names.of(trials)
         for trial in shown:
             status = trial.status
@@ -154,7 +156,7 @@ class TrialTable:
             running = status.state == "running"
             table.add_row(
                 f"{trial.number:04d}",
-                Text(names[trial.number], overflow="ellipsis"),
+                Text(names[trial.number], overflow="ellipsis", no_wrap=True),
                 Text(status.state, style=_COLOURS.get(status.state, "dim")),
                 _steps(trial),
                 "" if trial.best is None else number(trial.best),

@@ -2,6 +2,8 @@
 
 import argparse
 import fcntl
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.live import Live
 
     sweeps = _sweeps(arguments.folder)
-    console = Console()
+    # A file or a pipe takes whole lines.
+    console = Console() if sys.stdout.isatty() else Console(width=int(os.environ.get("COLUMNS", 200)))
     if not arguments.watch:
         console.print(_drawn(sweeps, console), highlight=False)
         return 0
