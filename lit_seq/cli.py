@@ -50,9 +50,9 @@ usage: lit-seq {command} [--config FILE] --model CLASS --data CLASS [--KEY VALUE
   --trainer.NAME VALUE      any argument of lightning.Trainer: max_steps, gradient_clip_val, accelerator, …
   --seed_everything N       seed of weights, data order and dropout (0)
   --runs_dir DIR --name NAME            the run's folder is DIR/NAME (runs/, date and time)
-  --ckpt_path last|best|FILE            checkpoint to go on from, or to test; wandb:ENTITY/PROJECT/model-RUN_ID
+  --ckpt_path last|best|FILE            checkpoint to go on from, or to test; wandb:ENTITY/PROJECT/model-ID
   --checkpoint.every_seconds S          age of last.ckpt (10); also every_steps, monitor, mode
-  --wandb.project P --wandb.group G --wandb.mode auto|online|offline|disabled  --wandb.log_model true
+  --wandb.project P --wandb.group G --wandb.mode auto|online|offline|disabled; --wandb.log_model B
   --config FILE             YAML with the same keys, such as a run's config.yaml; what follows goes before it
 
   lit-seq {command} --model.help LanguageModel    the options of a class: also --data.help, --optimizer.help

@@ -92,14 +92,14 @@ def test_what_is_laid_down_is_what_was_asked_for(file: str) -> None:
     assert (Path("runs/s").stat().st_mode & 0o777) == (Path("runs").stat().st_mode & 0o777)
 
 
-@pytest.mark.parametrize("checkpoint", [True, False])
-def test_another_attempt_is_the_same_wandb_run(tmp_path: Path, checkpoint: bool) -> None:
+@pytest.mark.parametrize("checkpoint", ["last.ckpt", "previous.ckpt", "best.ckpt", None])
+def test_another_attempt_is_the_same_wandb_run(tmp_path: Path, checkpoint: str | None) -> None:
     trial = tmp_path / "0000"
     (trial / "checkpoints").mkdir(parents=True)
-    for name in ("config.yaml", "metrics.csv", "log.txt", "checkpoints/best.ckpt"):
+    for name in ("config.yaml", "metrics.csv", "log.txt"):
         (trial / name).touch()
     if checkpoint:
-        (trial / "checkpoints/last.ckpt").touch()
+        (trial / "checkpoints" / checkpoint).touch()
     failed = Status(state="failed", reason="r", wandb_run_id="id", overrides={"a": 1}, step=7, seconds=3.0)
     folders.requeue(trial, failed)
     status = Status.read(trial)
@@ -110,8 +110,8 @@ def test_another_attempt_is_the_same_wandb_run(tmp_path: Path, checkpoint: bool)
         {"a": 1},
     )
     assert (status.step, status.seconds) == ((7, 3.0) if checkpoint else (0, 0.0))
-    for name in ("config.yaml", "metrics.csv", "checkpoints/best.ckpt"):
-        assert (trial / name).exists() == checkpoint
+    for name in ("config.yaml", "metrics.csv", "checkpoints"):
+        assert (trial / name).exists() == bool(checkpoint)
     assert (trial / "log.txt").exists()
 
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import BASE
 from server_sweeps import Sweep
 from test_wandb_sweeps import create
+from wandb_workplace import BASE
 
 SWEEP = {
     "project": "packs",

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Workplace
 from wandb_server import Run, Sweep, WandbServer
+from wandb_workplace import Workplace
 
 SWEEP = {
     "name": "cells",
