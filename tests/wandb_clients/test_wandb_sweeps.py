@@ -167,7 +167,7 @@ def test_a_diverging_trial_fails_and_the_agent_goes_on(workplace, server):
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
 def test_the_client_takes_each_shipped_sweep_and_lit_seq_each_of_its_trials(workplace, server, file):
     sweep = create(workplace, server, str(file))
-    points = [point for point, _ in zip(sweep.points, range(20), strict=False)]
+    points = [point for point, _ in zip(sweep.points, range(4), strict=False)]
     assert points
     for point in points:
         json_file = workplace.folder / "args.json"
