@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lit_seq.report.configurations import group
 from lit_seq.report.curves import align, panel
+from lit_seq.report.figures.figure import label
 from lit_seq.report.read import read_runs
 
 
@@ -129,3 +130,17 @@ def test_metric_that_nobody_logged_has_no_panel(tmp_path):
     write_sweep(tmp_path, {})
     write_trial(tmp_path / "trials" / "0", {}, [])
     assert panel("val/loss", group(read_runs(tmp_path), []), set()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GRU, lr 0.1", "GRU, lr 0.1"),
+        ("Elman, relu, input 1, scale 0.9", "Elman, relu,<br>input 1, scale 0.9"),
+        ("a configuration without commas", "a configu…t commas"),
+        ("of a configuration, in two parts", "of a conf…uration,<br>in two parts"),
+        ("", ""),
+    ],
+)
+def test_labels_keep_what_tells_them_apart(text: str, shown: str) -> None:
+    assert label(text, 18, lines=2) == shown

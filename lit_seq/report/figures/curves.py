@@ -98,7 +98,7 @@ def _front(curve: Curve, style: Style) -> list[Paced]:
     else:
         sparse = len(steps) <= 30
         trace |= {
-            "name": label(curve.label + unfinished, 40),
+            "name": label(curve.label + unfinished, 40, lines=2),
             "mode": "lines+markers" if sparse else "lines",
             "line": {"color": style.colour, "dash": style.dash, "width": 2.5},
         }

@@ -34,11 +34,29 @@ class Figure:
     panels: int = 1
 
 
-def label(text: str, longest: int = 60) -> str:
-    """Make text safe as a plotly label: plotly reads some HTML in labels, such as links, and formulas."""
-    text = visible(text)
-    text = html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
-    return text.replace("$", "&#36;")
+def label(text: str, longest: int = 60, lines: int = 1) -> str:
+    """Make text safe as a plotly label: plotly reads some HTML in labels, such as links, and formulas.
+
+    Args:
+        text: anything.
+        longest: the most characters of a line.
+        lines: the most lines; a longer text is broken at commas, and lacks its middle if that does not do.
+    """
+    rows = [""]
+    for part in visible(text).split(", "):
+        joined = f"{rows[-1]}, {part}" if rows[-1] else part
+        if not rows[-1] or len(joined) < longest or len(rows) == lines:
+            rows[-1] = joined
+        else:
+            rows[-1] += ","
+            rows.append(part)
+    return "<br>".join(html.escape(_cut(row, longest), quote=False) for row in rows).replace("$", "&#36;")
+
+
+def _cut(text: str, longest: int) -> str:
+    """Take out the middle of a text that is too long: what tells two apart often stands at their end."""
+    half = (longest - 1) // 2
+    return text if len(text) <= longest else f"{text[: longest - 1 - half]}…{text[-half:]}"
 
 
 def named(labels: Sequence[str], most: int = 6) -> str:

@@ -61,7 +61,7 @@ def _traces(line: FlowLine, style: Style, axis: str, legend: bool) -> list[dict[
     mean = {
         "type": "scatter",
         "mode": "lines",
-        "name": label(line.label, 40),
+        "name": label(line.label, 40, lines=2),
         "x": line.x,
         "y": line.mean,
         "yaxis": axis,

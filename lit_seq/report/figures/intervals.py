@@ -64,7 +64,7 @@ def intervals(rows: Sequence[Row], title: str, styles: dict[str, Style]) -> Figu
         "xaxis": {"title": {"text": label(title)}, "zeroline": False},
         "yaxis": {
             "tickvals": list(range(len(shown))),
-            "ticktext": [label(row.label, 32) for row in shown],
+            "ticktext": [label(row.label, 36, lines=2) for row in shown],
             "range": [len(shown) - 0.4, -0.6],
             "showgrid": False,
             "zeroline": False,

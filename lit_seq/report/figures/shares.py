@@ -81,7 +81,7 @@ def _steps(
     trace = {
         "type": "scatter",
         "mode": "lines",
-        "name": label(name, 40),
+        "name": label(name, 40, lines=2),
         "legendgroup": label(name, 200),
         "x": list(x),
         "y": rounded(y),
