@@ -103,7 +103,7 @@ class Harness:
             code = _wait(sweep)
             orphans = _wait_for_orphans(sweep)
             wrong += [f"process {one} is left" for one in orphans]
-            # SIGTERM ends a driver that does not listen yet, or any more: while it imports, or writes its report.
+            # SIGTERM ends a driver that does not listen yet, or no longer: it imports, or writes its report.
             if code not in (0, 1, 130, -9, -15):
                 wrong.append(f"exit code {code}")
             if code != 0 and tried.total() < most and sweep.folder.exists():
