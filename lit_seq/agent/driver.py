@@ -1,14 +1,11 @@
 """Trains what W&B's server hands out, as packs, and answers what it says of each run."""
 
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from types import FrameType
 from typing import Any
 
 from lit_seq.agent.runs import Handed, Orders
@@ -17,6 +14,7 @@ from lit_seq.errors import UserError
 from lit_seq.packing.plan import choose
 from lit_seq.run_folder import ENDED, Status
 from lit_seq.sweep.pool import Pool
+from lit_seq.sweep.stopping import Stopping
 from lit_seq.sweep.trial import last_words
 
 _BEAT_EVERY = 5.0
@@ -62,7 +60,7 @@ class Driver:
         self._parts: list[list[int]] = []
         self._asked = False
         self._beaten = 0.0
-        self._signals = self._heeded = 0
+        self._stopping = Stopping(pool, lambda text: print(text, file=sys.stderr))
         self.ended: dict[str, str] = {}
 
     def run(self) -> bool:
@@ -74,7 +72,7 @@ class Driver:
         Raises:
             UserError: a folder cannot be written, or the workers cannot start.
         """
-        with self._receiving_signals(), ThreadPoolExecutor(1) as network:
+        with self._stopping.listening(), ThreadPoolExecutor(1) as network:
             answers: Future[list[tuple[Slot, Command]]] | None = None
             try:
                 while answers or self._works():
@@ -89,14 +87,14 @@ class Driver:
                         self._start()
                     for event in self._retried(self._pool.wait(0.1)):
                         self._end(event)
-                    self._heed_signals()
+                    self._stopping.heed()
             finally:
                 self._pool.close()
         self._give_back()
-        return not self._signals
+        return not self._stopping
 
     def _works(self) -> bool:
-        if self._signals:
+        if self._stopping:
             return self._pool.busy
         asks = self._left > 0 and not self._fails() and any(not slot.closed for slot in self._slots)
         return asks or bool(self._waiting or self._parts) or self._pool.busy
@@ -108,7 +106,7 @@ class Driver:
 
     def _free(self) -> list[Slot]:
         """Return the agents that may be given a run: those without, while there is a worker for it."""
-        if self._signals or self._fails() or not self._pool.free():
+        if self._stopping or self._fails() or not self._pool.free():
             return []
         return [slot for slot in self._slots if slot.run is None and not slot.closed][: self._left]
 
@@ -126,7 +124,7 @@ class Driver:
             began = time.monotonic()
             run_id = None if slot.run is None else self._runs[slot.run].run_id
             answers += [(slot, command) for command in self._server.beat(slot.agent, run_id)]
-            if self._signals or time.monotonic() - began > _BEAT_EVERY:
+            if self._stopping or time.monotonic() - began > _BEAT_EVERY:
                 break
         return answers
 
@@ -155,7 +153,7 @@ class Driver:
 
     def _start(self) -> None:
         """Give what waits to the workers that are free."""
-        for place in [] if self._signals else self._pool.free():
+        for place in [] if self._stopping else self._pool.free():
             if self._parts:
                 numbers = self._parts.pop(0)
             elif self._waiting:
@@ -176,7 +174,7 @@ class Driver:
         died: dict[int, list[int]] = {}
         for event in events:
             run = self._runs[event["number"]]
-            again = run.pack > 1 and not self._signals and _status(run).state not in ENDED
+            again = run.pack > 1 and not self._stopping and _status(run).state not in ENDED
             if event["event"] == "died" and again:
                 died.setdefault(event["place"], []).append(event["number"])
             else:
@@ -193,7 +191,7 @@ class Driver:
         self._asked = False
         if status.state in ENDED:
             self._over(number, status.state, status.reason)
-        elif self._signals:
+        elif self._stopping:
             self._over(number, "interrupted", None)
         else:
             reason = event["error"] or last_words(run.folder / "log.txt") or "it ended without a word"
@@ -216,27 +214,6 @@ class Driver:
         """Let the server hand out again what has not begun."""
         left = [self._runs[number] for number in chain(self._waiting, *self._parts)]
         self._server.close_runs([(run.run_id, run.folder) for run in left], preempted=True)
-
-    def _heed_signals(self) -> None:
-        if self._signals > self._heeded:
-            self._heeded = self._signals
-            if self._heeded == 1:
-                print("Stopping: running trials are saved; once more kills them.", file=sys.stderr)
-                self._pool.interrupt()
-            else:
-                self._pool.kill()
-
-    @contextmanager
-    def _receiving_signals(self) -> Iterator[None]:
-        def receive(number: int, frame: FrameType | None) -> None:
-            self._signals += 1
-
-        previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 def _status(run: Handed) -> Status:

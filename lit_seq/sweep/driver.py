@@ -1,11 +1,9 @@
 """Runs a sweep's trials on its workers, and keeps its state."""
 
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from lit_seq.errors import UserError
@@ -16,6 +14,7 @@ from lit_seq.sweep.file import SweepFile
 from lit_seq.sweep.folder import disk_errors, prepare_trial, trial_folder
 from lit_seq.sweep.lease import Patience, clock
 from lit_seq.sweep.pool import Pool
+from lit_seq.sweep.stopping import Stopping
 from lit_seq.sweep.storage import StorageAway
 from lit_seq.sweep.study import Attempt, Counts, Study
 from lit_seq.sweep.supply import Supply
@@ -53,7 +52,7 @@ class Driver:
         self._held: dict[int, Attempt] = {}
         self._retries: list[list[Attempt]] = []
         self._ended: list[dict[str, Any]] = []
-        self._signals = self._heeded = 0
+        self._stopping = Stopping(pool, display.say)
         self.trials = read_trials(folder, file.metric)
 
     def run(self) -> bool:
@@ -66,14 +65,14 @@ class Driver:
             UserError: the folder or the storage cannot be written, or the workers cannot start.
         """
         looked = 0.0
-        with self._receiving_signals(), disk_errors(self._folder):
+        with self._stopping.listening(), disk_errors(self._folder):
             try:
                 while self._goes_on():
                     events = self._pool.wait(0.25)
                     self._keep_leases()
                     self._ended += self._retried(events)
                     self._ended = [event for event in self._ended if not self._end(event)]
-                    self._heed_signals()
+                    self._stopping.heed()
                     if time.monotonic() - looked >= _LOOK_EVERY:
                         looked = time.monotonic()
                         self._look()
@@ -81,13 +80,13 @@ class Driver:
                 self._pool.close()
                 self._let_go(list(self._held))
                 self._look()
-        return not self._signals
+        return not self._stopping
 
     def _goes_on(self) -> bool:
         """Give waiting trials to free workers, and return whether there is anything to wait for."""
         metric = self._file.metric
         values = [self._counts.best, *(trial.best for trial in self.trials.values())]
-        over = self._signals or (metric and any(metric.reached(value) for value in values))
+        over = self._stopping or (metric and any(metric.reached(value) for value in values))
         for place in [] if over else self._pool.free():
             if (attempts := self._next_pack()) is None:
                 break
@@ -191,7 +190,7 @@ class Driver:
                 continue
             trial = self.trials[event["number"]]
             over = (_status(trial.folder) or trial.status).state in OVER
-            if event["event"] == "died" and trial.pack > 1 and not over and not self._signals:
+            if event["event"] == "died" and trial.pack > 1 and not over and not self._stopping:
                 died.setdefault(event["place"], []).append(self._held[event["number"]])
             else:
                 yield event
@@ -209,7 +208,7 @@ class Driver:
         told = trial.status.state in OVER and event.get("place") is not None
         status = _status(trial.folder) or trial.status
         code, error = event.get("code"), event["error"]
-        if status.state in ("queued", "running") and self._signals and code in (None, 130):
+        if status.state in ("queued", "running") and self._stopping and code in (None, 130):
             trial.status = status
             self._let_go([number])
             self._display.changed(trial, self.trials)
@@ -244,27 +243,6 @@ class Driver:
                     trial.look_back(self._file.metric)
                     self._display.changed(trial, self.trials)
         self._display.refresh(self.trials, self._counts.waiting)
-
-    def _heed_signals(self) -> None:
-        if self._signals > self._heeded:
-            self._heeded = self._signals
-            if self._heeded == 1:
-                self._display.say("Stopping: running trials are saved; once more kills them.")
-                self._pool.interrupt()
-            else:
-                self._pool.kill()
-
-    @contextmanager
-    def _receiving_signals(self) -> Iterator[None]:
-        def receive(number: int, frame: FrameType | None) -> None:
-            self._signals += 1
-
-        previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 def _status(folder: Path) -> Status | None:
