@@ -158,6 +158,7 @@ def test_diverged_and_failed_trials_are_told(
     assert "by length 10, lr 0.01." in printed
 
 
+@pytest.mark.slow
 def test_a_pack_of_which_all_fail_ends_with_their_reasons(capfd: pytest.CaptureFixture) -> None:
     cells = {"model.core.cell": {"values": ["sweep_parts.Broken", "GRU"]}}
     file = write(
@@ -258,6 +259,7 @@ def check_interrupted() -> None:
     assert 20 <= saved < 120
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on(capfd: pytest.CaptureFixture) -> None:
     file = slow_sweep()
 
