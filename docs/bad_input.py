@@ -1,17 +1,18 @@
 """Try every bad input of bad-input.yaml, and write what a user sees to bad-input.md.
 
-    python docs/bad_input.py
-
-tests/test_bad_input.py tries them as well, and holds the page to what they say.
+python docs/bad_input.py           # some minutes
+python docs/bad_input.py --check   # only compare: tests/test_bad_input.py holds the page to what they say
 """
 
 import io
 import os
 import shlex
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 
 import torch
@@ -148,10 +149,21 @@ def _text(words: str) -> str:
     return _cell(sentence.replace("<", "&lt;").replace("$", "\\$").replace("*", "\\*").replace("_", "\\_"))
 
 
-if __name__ == "__main__":
+def main_program() -> int:
+    """Run as a command; return 1 where an answer is not as it should be, or --check finds another page."""
     everything = []
     for one in try_all():
         everything.append(one)
         if one.wrong:
             print(f"{one.command}: {one.wrong}\n{one.words}", flush=True)
-    (HERE / "bad-input.md").write_text(page(everything), encoding="utf-8")
+    file, content = HERE / "bad-input.md", page(everything)
+    if "--check" not in sys.argv:
+        file.write_text(content, encoding="utf-8")
+    elif content != (before := file.read_text(encoding="utf-8")):
+        print(*unified_diff(before.splitlines(), content.splitlines(), lineterm="", n=0), sep="\n")
+        return 1
+    return 1 if any(one.wrong for one in everything) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main_program())
