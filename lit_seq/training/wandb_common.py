@@ -9,8 +9,10 @@ TOLD = "lit_seq"
 def keep_quiet() -> None:
     """Let W&B's client post no usage metrics, which it does even when offline, and greet nobody.
 
-    It reads this when it starts: before anything is asked of it.
+    It reads this when it starts: before anything is asked of it. On a crowded machine its service may take
+    longer to start than the 30 seconds that the client waits for it.
     """
+    os.environ.setdefault("WANDB_X_SERVICE_WAIT", "300")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
 

@@ -26,6 +26,9 @@ Mode = Literal["auto", "online", "offline", "disabled"]
 PATIENCE = 20.0
 """Seconds that W&B's server has to take a run; the environment's WANDB_INIT_TIMEOUT goes before."""
 
+OFFLINE_PATIENCE = 300.0
+"""The same without a server, where nothing but a crowded machine can take long."""
+
 LAST_PATIENCE = 60.0
 """Seconds that W&B has to take the last rows of a run; the environment's WANDB_FINISH_TIMEOUT goes before."""
 
@@ -143,6 +146,7 @@ class WandbRun(Logger):
 
         _list_packages_once()
         existed = self._folder.exists()
+        patience = PATIENCE if mode == "online" else OFFLINE_PATIENCE
         try:
             return wandb.init(
                 id=self._id,
@@ -160,7 +164,7 @@ class WandbRun(Logger):
                 settings=wandb.Settings(
                     silent=True,
                     console="off",
-                    init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", PATIENCE)),
+                    init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", patience)),
                     finish_timeout=float(os.environ.get("WANDB_FINISH_TIMEOUT", LAST_PATIENCE)),
                     finish_timeout_raises=True,
                     # W&B's own way is SIGINT, which would interrupt a whole pack.

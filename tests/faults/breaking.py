@@ -14,6 +14,7 @@ import platform
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ import torch
 from faults_kinds import ENDING, RESTING, Break, available
 from faults_sweeps import KINDS, Sweep
 
-_PER_SWEEP = 24
+_PER_SWEEP = 40
 _PATIENCE = 400.0
 
 
@@ -103,8 +104,8 @@ class Harness:
             code = _wait(sweep)
             orphans = _wait_for_orphans(sweep)
             wrong += [f"process {one} is left" for one in orphans]
-            # SIGTERM ends a driver that does not listen yet, or no longer: it imports, or writes its report.
-            if code not in (0, 1, 130, -9, -15):
+            # Signals end a driver that does not listen yet, or no longer: it imports, or is about to go.
+            if code not in (0, 1, 130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
                 wrong.append(f"exit code {code}")
             if code != 0 and tried.total() < most and sweep.folder.exists():
                 self._damage(sweep, tried, most)
@@ -131,16 +132,17 @@ class Harness:
         else:
             time.sleep(numbers.uniform(0.0, 4.0))
         threads = []
-        for name in numbers.sample(list(self._lasting), min(numbers.randint(5, 8), most - tried.total())):
-            delay = numbers.uniform(0.0, 2.0)
+        names = numbers.choices(list(self._lasting), k=min(numbers.randint(8, 20), most - tried.total()))
+        for name in dict.fromkeys(names):
+            delays = [numbers.uniform(0.0, 2.0) for _ in range(names.count(name))]
             own = random.Random(numbers.random())
             threads.append(
-                threading.Thread(target=_later, args=(delay, self._lasting[name], sweep, own, name, tried))
+                threading.Thread(target=_later, args=(delays, self._lasting[name], sweep, own, name, tried))
             )
         for thread in threads:
             thread.start()
-        if tried.total() + len(threads) < most:
-            time.sleep(numbers.uniform(0.3, 2.5))
+        if tried.total() + len(names) < most:
+            time.sleep(numbers.uniform(0.3, 6.0))
             name = numbers.choice(list(ENDING))
             if sweep.driver and sweep.driver.poll() is None and ENDING[name](sweep, numbers):
                 tried[name] += 1
@@ -154,11 +156,13 @@ class Harness:
 
 
 def _later(
-    delay: float, fault: Break, sweep: Sweep, numbers: random.Random, name: str, tried: Counter[str]
+    delays: list[float], fault: Break, sweep: Sweep, numbers: random.Random, name: str, tried: Counter[str]
 ) -> None:
-    time.sleep(delay)
-    if sweep.driver and sweep.driver.poll() is None and fault(sweep, numbers):
-        tried[name] += 1
+    """Break a sweep in one way again and again, each time after a delay."""
+    for delay in delays:
+        time.sleep(delay)
+        if sweep.driver and sweep.driver.poll() is None and fault(sweep, numbers):
+            tried[name] += 1
 
 
 def _wait(sweep: Sweep) -> int | None:

@@ -162,8 +162,9 @@ def test_what_is_interrupted_goes_on_as_if_it_were_not(tmp_path, capsys):
     assert Status.read(tmp_path / "broken").step < 40
     resumed = launch(tmp_path, "--name", "broken", "--ckpt_path", "last")
     whole = launch(tmp_path, "--name", "whole")
-    assert (resumed.wait(), whole.wait()) == (0, 0)
-    assert whole.stderr.read().count("finished") == 1
+    said = [run.communicate()[1] for run in (resumed, whole)]
+    assert (resumed.returncode, whole.returncode) == (0, 0), "\n".join(said)
+    assert said[1].count("finished") == 1
     assert (tmp_path / "broken" / "metrics.csv").read_text() == (
         tmp_path / "whole" / "metrics.csv"
     ).read_text()

@@ -105,6 +105,7 @@ def test_a_preempted_pack_is_handed_out_again_and_goes_on(workplace, server):
     first = workplace.start("lit-seq", "agent", path(sweep), "--pack", "3", "--count", "3")
     try:
         wait(lambda: sum(len(run.history) > 3 for run in server.runs.values()) == 3, first)
+        (hold := workplace.folder / "hold").touch()
         button = server.runs[sweep.runs[1]]
         button.stopped = True
         wait(lambda: button.state == "finished", first)
@@ -112,6 +113,7 @@ def test_a_preempted_pack_is_handed_out_again_and_goes_on(workplace, server):
         printed, errors = first.communicate(timeout=200)
     finally:
         first.kill()
+    hold.unlink()
     assert first.returncode == 130, printed + errors
     assert "lit-seq agent team/packs/" in errors
     others = [server.runs[name] for name in (sweep.runs[0], sweep.runs[2])]

@@ -1,6 +1,7 @@
 """What makes a run slow enough to be stopped in the middle, named by its import path."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -21,12 +22,15 @@ class Pause(L.Callback):
 
 
 class SlowAdding(AddingProblem):
-    """The adding problem with a sleep before each batch, which a pack can have as well."""
+    """The adding problem with a sleep before each batch, a long one while there is a file "hold".
+
+    A pack can have it as well.
+    """
 
     def __init__(self, seconds: float = 0.0, **adding: Any) -> None:
         super().__init__(**adding)
         self.seconds = seconds
 
     def generate(self, size: int, generator: torch.Generator) -> Batch:
-        time.sleep(self.seconds)
+        time.sleep(0.5 if Path("hold").exists() else self.seconds)
         return super().generate(size, generator)
