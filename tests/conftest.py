@@ -8,6 +8,10 @@ os.environ.update(
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    # Triton reads it as it is imported.
+    os.environ["TRITON_INTERPRET"] = "1"
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():

@@ -1,6 +1,7 @@
 """Which implementation scans a cell, and why."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from lit_seq.cells.min_gru import MinGRU
 from lit_seq.cells.skip import Skip
 from lit_seq.scan import (
     elman,
+    gpu,
     gru,
     in_turn,
     leaky,
@@ -52,18 +54,25 @@ NATIVE: dict[Callable[..., Any] | None, Run] = {
 }
 """The same in C++, for the CPU."""
 
+_GPU: dict[Callable[..., Any] | None, tuple[Run, str]] = {
+    Elman.step: (elman.run, "elman"),
+    GRU.step: (gru.run, "gru"),
+    LSTM.step: (lstm.run, "lstm"),
+}
+"""Operators that can have their loops in Triton, for stacked trials on a GPU."""
+
 
 class Choice(NamedTuple):
     """An implementation.
 
     Attributes:
-        name: "native": our operator in C++; "library": torch's own kernel; "fused": our operator in torch's
-            operations; "loop": the plain loop over `step`.
+        name: "native": our operator in C++; "triton": in Triton; "library": torch's own kernel; "fused": our
+            operator in torch's operations; "loop": the plain loop over `step`.
         run: (cell, inputs, state, valid) ↦ (outputs, final state), from the first step to the last.
         reason: why it is this one.
     """
 
-    name: Literal["native", "library", "fused", "loop"]
+    name: Literal["native", "triton", "library", "fused", "loop"]
     run: Run
     reason: str
 
@@ -83,6 +92,11 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
             return _loop(f"the operators have no {cell.activation}")
         if lengths is not None and phi.closed is None:
             return _loop(f"a {cell.activation} recurrence may overflow in the padding")
+    without_gpu = _without_gpu(cell) if transforms else "trials alone take no Triton kernel"
+    if without_gpu is None:
+        run, name = _GPU[kind.step]
+        reason = "in Triton each trial has multiprocessors of its own, through all steps in one launch"
+        return Choice("triton", partial(run, loops=gpu.loops(name)), reason)
     without = _without_native(cell)
     if without is None and not transforms and _better_by_onednn(cell, inputs):
         return Choice("library", library.run, "oneDNN is the faster for one float32 LSTM of this size")
@@ -93,7 +107,8 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
     if transforms and inputs.device.type == "cpu" and (why := library.reason(cell, inputs)) is not None:
         return Choice("library", in_turn.run, f"{why}, and each core takes a trial; {without}")
     if transforms:
-        return Choice("fused", operator, f"one operator serves all stacked trials; {without}")
+        why = without if inputs.device.type == "cpu" else without_gpu
+        return Choice("fused", operator, f"one operator serves all stacked trials; {why}")
     if (why := library.reason(cell, inputs)) is not None:
         return Choice("library", library.run, f"{why}; {without}")
     return Choice("fused", operator, f"torch has no kernel for this cell, or a slower one; {without}")
@@ -120,6 +135,20 @@ def _without_native(cell: Cell[Any]) -> str | None:
         return "the native operators have no reset before the product"
     why = native.unavailable()
     return None if why is None else f"no native operators: {why}"
+
+
+def _without_gpu(cell: Cell[Any]) -> str | None:
+    """Return why stacked trials of a cell that has an operator cannot take its Triton kernels, or None."""
+    if type(cell).step not in _GPU:
+        return f"there is no Triton kernel for {type(cell).__name__}"
+    if isinstance(cell, Elman) and cell.activation not in ("tanh", "relu"):
+        return f"the Triton kernels have no {cell.activation}"
+    if isinstance(cell, LSTM) and cell.weight_peephole is not None:
+        return "the Triton kernels have no peepholes"
+    if isinstance(cell, GRU) and cell.reset == "before":
+        return "the Triton kernels have no reset before the product"
+    weight: Any = cell.weight_recurrent
+    return gpu.unavailable(weight)
 
 
 def _better_by_onednn(cell: Cell[Any], inputs: Tensor) -> bool:

@@ -6,10 +6,23 @@ leading dimension of trials, all of them or none: sequences are (trials, time, b
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Loops(NamedTuple):
+    """Both passes of a recurrence along time, which an operator can have in torch's operations or in kernels.
+
+    Attributes:
+        forward: returns h of all steps and what the backward pass needs besides.
+        backward: returns gradients, first that of the pre-activations W x + b.
+    """
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+
 
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 """(gradient, σ(x), grad_input=…) ↦ gradient ⊙ σ'(x)."""

@@ -26,6 +26,9 @@ _TOGETHER = (Diverged, Interrupted, Stopped)
 """What all processes end by at the same step."""
 
 _ENDS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (UserError, *_TOGETHER)}
+_HERE = "127.0.0.1"
+_AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE"
+_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "RANK", "WORLD_SIZE", _AGENT_STORE)
 _PARENT = "LIT_SEQ_PARENT"
 _FAILURE = "lit_seq/failure"
 
@@ -53,15 +56,16 @@ class Processes:
         self._others: list[subprocess.Popen[bytes]] = []
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  the others write to it until they end
         self._ended = threading.Event()
-        self._environment: dict[str, str] = {}
 
     def __enter__(self) -> None:
+        # Even for one process Lightning leaves variables behind by which the next run would take itself for
+        # a part of this one.
+        self._environment = {name: os.environ.get(name) for name in _VARIABLES}
         if self._trainer.world_size == 1:
             return
         environment: Any = self._trainer.strategy.cluster_environment  # type: ignore[attr-defined]
         if not environment.creates_processes_externally:
-            self._environment = dict(os.environ)
-            self._start(environment.main_address, environment.main_port)
+            self._start()
             threading.Thread(target=self._watch, daemon=True).start()
         elif _PARENT in os.environ:
             threading.Thread(target=_end_with, args=(int(os.environ[_PARENT]),), daemon=True).start()
@@ -70,10 +74,10 @@ class Processes:
             torch.manual_seed(torch.initial_seed() + self._trainer.global_rank)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if self._trainer.world_size == 1:
-            return
         self._ended.set()
         try:
+            if self._trainer.world_size == 1:
+                return
             if self._trainer.global_rank:
                 self._leave(error)
             elif error is not None:
@@ -81,13 +85,17 @@ class Processes:
         finally:
             self._join()
 
-    def _start(self, address: str, port: int) -> None:
+    def _start(self) -> None:
         """Start the processes 1, 2, … of this machine."""
         count = self._trainer.world_size
+        # A port that is taken at once, not found first: two runs never meet at the same one, whatever
+        # MASTER_PORT they were started with.
+        self._store = distributed.TCPStore(_HERE, 0, is_master=True, wait_for_workers=False)
         # Lightning takes LOCAL_RANK for a sign that processes have been started.
         common = {
-            "MASTER_ADDR": address,
-            "MASTER_PORT": str(port),
+            "MASTER_ADDR": _HERE,
+            "MASTER_PORT": str(self._store.port),
+            _AGENT_STORE: "True",
             "NODE_RANK": "0",
             "WORLD_SIZE": str(count),
         }
@@ -162,9 +170,11 @@ class Processes:
                 other.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 other.kill()
-        if self._environment:
-            os.environ.clear()
-            os.environ.update(self._environment)
+        for name, value in self._environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def _kill(self) -> None:
         for other in self._others:

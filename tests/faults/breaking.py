@@ -96,7 +96,7 @@ class Harness:
         left = 3
         while code != 0 and left and not wrong:
             self.tally.starts += 1
-            sweep.start(self._numbers.choice([1, 2, 2]))
+            sweep.start(self._numbers.choice([1, 1, 2]))
             if tried.total() < most:
                 self._disturb(sweep, tried, most)
             else:
@@ -132,7 +132,7 @@ class Harness:
         else:
             time.sleep(numbers.uniform(0.0, 4.0))
         threads = []
-        names = numbers.choices(list(self._lasting), k=min(numbers.randint(8, 20), most - tried.total()))
+        names = numbers.choices(list(self._lasting), k=min(numbers.randint(12, 28), most - tried.total()))
         for name in dict.fromkeys(names):
             delays = [numbers.uniform(0.0, 2.0) for _ in range(names.count(name))]
             own = random.Random(numbers.random())

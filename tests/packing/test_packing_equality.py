@@ -27,24 +27,18 @@ TASKS = {
         "ManyToMany",
         "--data",
         "CopyingMemory",
-        "--data.length",
-        "3",
-        "--data.batch_size",
-        "4",
+        *("--data.length", "3", "--data.batch_size", "4", "--data.validation_size", "20"),
     ],
     "running sum": [
         *("--model", "OutputFeedback", "--data", "RunningSum", "--data.length", "6"),
-        *("--data.batch_size", "4", "--model.core.layers", "1"),
+        *("--data.batch_size", "4", "--model.core.layers", "1", "--data.validation_size", "20"),
     ],
     "adding": [
         "--model",
         "ManyToOne",
         "--data",
         "AddingProblem",
-        "--data.length",
-        "6",
-        "--data.batch_size",
-        "4",
+        *("--data.length", "6", "--data.batch_size", "4", "--data.validation_size", "20"),
     ],
 }
 CELLS = {
@@ -58,7 +52,6 @@ CELLS = {
     "gru": ["--model.core.cell", "GRU"],
     "echo state": ["--model.core.cell", "EchoState", "--model.core.cell.sparsity", "0.2"],
 }
-OF_ALL_CELLS = ("language", "copying", "adding")
 OPTIMISERS = {
     "sgd": ["--optimizer", "SGD", "--optimizer.momentum", "0.9"],
     "rmsprop": ["--optimizer", "RMSprop", "--optimizer.weight_decay", "0.01"],
@@ -134,7 +127,9 @@ def assert_same_run(one, other, tolerance):
         ("language", "gru", "adam"),
         ("adding", "lstm", "sgd"),
         pytest.param("copying", "irnn", "rmsprop", marks=pytest.mark.slow),
-        *(pytest.param(*case, "adam", marks=pytest.mark.slow) for case in product(OF_ALL_CELLS, CELLS)),
+        # All cells pack in "adding" below.
+        *(pytest.param("language", cell, "adam", marks=pytest.mark.slow) for cell in CELLS if cell != "gru"),
+        pytest.param("copying", "lstm", "adam", marks=pytest.mark.slow),
         # No cell knows of the optimiser.
         *(
             pytest.param("adding", *case, marks=pytest.mark.slow)
@@ -163,7 +158,7 @@ def test_every_cell_packs(tmp_path, capsys, cell):
     options = [*TASKS["running sum" if cell == "Jordan" else "adding"], "--model.core.cell", cell]
     options += ["--model.core.hidden_size=8", "--model.core.bidirectional", str(cell != "Jordan").lower()]
     # Adam would make steps of the rounding in gradients that batch normalisation leaves at zero.
-    options += OPTIMISERS["sgd"]
+    options += [*OPTIMISERS["sgd"]]
     assert pack([command(tmp_path, "packed", options, index) for index in range(3)], capsys) == [0, 0, 0]
     for index in range(3):
         assert main(command(tmp_path, "solo", options, index)) == 0

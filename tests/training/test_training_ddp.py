@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from ddp_cases import COMMON, STEPS, cases, write_data
+from torch import distributed
 from torch.utils._pytree import tree_leaves
 
 from lit_seq.cli import main
@@ -129,12 +130,20 @@ LAUNCHED = [
 ]
 
 
+PORT = str(free_port())
+
+
 def launch(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """Start lit-seq, which starts the other process itself."""
+    """Start lit-seq, which starts the other process itself, and lets no MASTER_PORT get in its way."""
     command = [sys.executable, "-m", "lit_seq", *LAUNCHED, "--data.data_files", str(folder / "book.txt")]
     return subprocess.Popen(
         [*command, "--runs_dir", str(folder), *options],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "MASTER_PORT": PORT,
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -177,6 +186,9 @@ def test_what_is_interrupted_goes_on_as_if_it_were_not(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "data.batch_size times the number of processes (2, and now 1) must stay the same" in said
     assert main([*one, "--data.batch_size", "8"]) == 0
+    # Nothing is left by which the next run would take itself for a part of this one.
+    assert not {"LOCAL_RANK", "MASTER_PORT", "WORLD_SIZE"} & set(os.environ)
+    assert not distributed.is_initialized()
     assert rows(tmp_path / "whole")[-1]["step"] == "44"
 
 

@@ -1,0 +1,59 @@
+"""Kernels for stacked trials on a GPU, in Triton: LSTM, GRU, and Elman with tanh or ReLU.
+
+Trials are independent, so each gets multiprocessors of its own, one for each block of its rows: a program
+takes a trial and a block of rows through all steps, forward or backward, in one launch, with its state in
+registers. Programs do not wait for one another. The projections W x + b and the gradients of matrices are
+matrix products over all steps, outside of the kernels.
+
+They are written for NVIDIA GPUs, and have run in Triton's interpreter (TRITON_INTERPRET=1) alone: what they
+compute is tested, how fast they are is not known. Until it is, they are off, and LIT_SEQ_TRITON=1 in the
+environment turns them on.
+
+Products are as exact as `torch.set_float32_matmul_precision` asks for: "highest" is float32, "high" tf32, and
+"medium" has bf16 operands. State and sums are float32 in each.
+"""
+
+import os
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from lit_seq.scan.operator import Loops
+
+LARGEST = 128
+"""Hidden units up to which a trial's recurrent matrix may stay on a multiprocessor."""
+
+
+def unavailable(weight: Tensor) -> str | None:
+    """Return why the kernels do not take a cell; None where they do.
+
+    Args:
+        weight: the cell's recurrent matrix, (gates·hidden, hidden).
+    """
+    if os.environ.get("LIT_SEQ_TRITON") != "1":
+        return "the Triton kernels are off (LIT_SEQ_TRITON=1 turns them on)"
+    if find_spec("triton") is None:
+        return "Triton is not installed"
+    if weight.device.type != "cuda" and not _interpreted():
+        return "the Triton kernels are for a GPU"
+    if weight.dtype != torch.float32:
+        return f"the Triton kernels are not for {weight.dtype}"
+    if weight.shape[-1] > LARGEST:
+        return f"the Triton kernels are for up to {LARGEST} hidden units"
+    return None
+
+
+@cache
+def _interpreted() -> bool:
+    """Tell whether Triton's interpreter runs kernels, on the CPU."""
+    import triton
+
+    return bool(triton.knobs.runtime.interpret)
+
+
+def loops(cell: str) -> Loops:
+    """Return the passes of "elman", "gru" or "lstm"."""
+    return import_module(f"lit_seq.scan.gpu.{cell}").LOOPS
