@@ -27,7 +27,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to a folder of their own, from which the studies' files are seen."""
+    """Runs go to a folder of their own, from which the studies' files are seen, and to no W&B run."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
     for name in ("sweeps", "reports"):
         Path(tmp_path, name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)

@@ -8,8 +8,8 @@ from lit_seq.cli import main
 COMMAND = [
     *("--model", "EncoderDecoder", "--model.encoder.cell=GRU", "--model.encoder.bidirectional=true"),
     *("--model.decoder.cell=GRU", "--data=Pronunciations", "--data.test_fraction=0.04"),
-    *("--optimizer.lr=0.003", "--lr_scheduler=CosineAnnealingLR", "--lr_scheduler.T_max=4"),
-    *("--trainer.gradient_clip_val=1", "--trainer.max_epochs=4", "--trainer.enable_progress_bar=false"),
+    *("--optimizer.lr=0.003", "--lr_scheduler=CosineAnnealingLR", "--lr_scheduler.T_max=3"),
+    *("--trainer.gradient_clip_val=1", "--trainer.max_epochs=3", "--trainer.enable_progress_bar=false"),
     *("--wandb.mode=disabled", "--seed_everything=0"),
 ]
 

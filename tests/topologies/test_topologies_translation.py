@@ -59,12 +59,12 @@ def bleu(model, loader):
 
 @pytest.mark.slow
 def test_verses_are_translated(tmp_path):
-    """Learned by heart as much as understood: BLEU is 20.7 on training pairs, 10.5 on held-out ones."""
+    """Learned by heart as much as understood: BLEU is 17.2 on training pairs, 9.8 on held-out ones."""
     command = [
         *("fit", "--model", "EncoderDecoder", "--model.encoder.bidirectional", "true", "--data", "Verses"),
         *("--data.source_vocabulary_size", "1000", "--data.target_vocabulary_size", "1000"),
-        *("--optimizer.lr", "0.004", "--trainer.gradient_clip_val", "1", "--trainer.max_epochs", "10"),
-        *("--trainer.check_val_every_n_epoch", "10", "--seed_everything", "1"),
+        *("--optimizer.lr", "0.004", "--trainer.gradient_clip_val", "1", "--trainer.max_epochs", "8"),
+        *("--trainer.check_val_every_n_epoch", "8", "--seed_everything", "1"),
         *("--runs_dir", str(tmp_path), "--name", "verses", *QUIET),
     ]
     assert main(command) == 0

@@ -102,10 +102,10 @@ def test_a_preempted_pack_is_handed_out_again_and_goes_on(workplace, server):
     bayes = {"method": "bayes", "run_cap": 4, "parameters": {"optimizer.lr": rate}}
     workplace.write("sweep.yaml", {**SWEEP, **bayes})
     sweep = create(workplace, server, "sweep.yaml")
+    (hold := workplace.folder / "hold").touch()
     first = workplace.start("lit-seq", "agent", path(sweep), "--pack", "3", "--count", "3")
     try:
         wait(lambda: sum(len(run.history) > 3 for run in server.runs.values()) == 3, first)
-        (hold := workplace.folder / "hold").touch()
         button = server.runs[sweep.runs[1]]
         button.stopped = True
         wait(lambda: button.state == "finished", first)

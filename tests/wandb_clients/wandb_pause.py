@@ -22,15 +22,17 @@ class Pause(L.Callback):
 
 
 class SlowAdding(AddingProblem):
-    """The adding problem with a sleep before each batch, a long one while there is a file "hold".
+    """The adding problem with a sleep before each batch, which a pack can have as well.
 
-    A pack can have it as well.
+    While there is a file "hold", a long one from the sixtieth on.
     """
 
     def __init__(self, seconds: float = 0.0, **adding: Any) -> None:
         super().__init__(**adding)
         self.seconds = seconds
+        self.generated = 0
 
     def generate(self, size: int, generator: torch.Generator) -> Batch:
-        time.sleep(0.5 if Path("hold").exists() else self.seconds)
+        self.generated += 1
+        time.sleep(1.0 if self.generated > 60 and Path("hold").exists() else self.seconds)
         return super().generate(size, generator)
