@@ -3,11 +3,12 @@
 Trials are independent, so each gets multiprocessors of its own, one for each block of its rows: a program
 takes a trial and a block of rows through all steps, forward or backward, in one launch, with its state in
 registers. Programs do not wait for one another. The projections W x + b and the gradients of matrices are
-matrix products over all steps, outside of the kernels.
+matrix products over all steps, outside of the kernels. U stays on the multiprocessor where it fits, and is
+read slice by slice at each step where it does not, whichever is the faster.
 
-They are written for NVIDIA GPUs, and have run in Triton's interpreter (TRITON_INTERPRET=1) alone: what they
-compute is tested, how fast they are is not known. Until it is, they are off, and LIT_SEQ_TRITON=1 in the
-environment turns them on.
+They are written for NVIDIA GPUs. They compile for an H100 (`python benchmarks/triton_kernels.py`), and have
+run in Triton's interpreter (TRITON_INTERPRET=1) alone: what they compute is tested, how fast they are is not
+known. Until it is, they are off, and LIT_SEQ_TRITON=1 in the environment turns them on.
 
 Products are as exact as `torch.set_float32_matmul_precision` asks for: "highest" is float32, "high" tf32, and
 "medium" has bf16 operands. State and sums are float32 in each.
@@ -24,7 +25,7 @@ from torch import Tensor
 from lit_seq.scan.operator import Loops
 
 LARGEST = 128
-"""Hidden units up to which a trial's recurrent matrix may stay on a multiprocessor."""
+"""Hidden units that a multiprocessor's registers have room for."""
 
 
 def unavailable(weight: Tensor) -> str | None:
@@ -39,6 +40,8 @@ def unavailable(weight: Tensor) -> str | None:
         return "Triton is not installed"
     if weight.device.type != "cuda" and not _interpreted():
         return "the Triton kernels are for a GPU"
+    if weight.is_cuda and (torch.version.hip or torch.cuda.get_device_capability(weight.device) < (8, 0)):
+        return "the Triton kernels are for NVIDIA GPUs of compute capability 8.0 or later"
     if weight.dtype != torch.float32:
         return f"the Triton kernels are not for {weight.dtype}"
     if weight.shape[-1] > LARGEST:

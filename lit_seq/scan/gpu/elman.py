@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import block, operand, product, tanh
+from lit_seq.scan.gpu.functions import block, operand, product, streamed, tanh
 from lit_seq.scan.gpu.launch import launch, tuned
 from lit_seq.scan.operator import Loops
 
@@ -26,13 +26,19 @@ def _forward(
     if RESIDENT:
         u = block(weight, 0, units, before, hidden, PRECISION)
     for t in range(time):
-        at = ((trial * time + t) * batch + rows) * hidden + units
-        if not RESIDENT:
-            u = block(weight, 0, units, before, hidden, PRECISION)
-        x = tl.load(projected + at, inside, 0.0) + product(operand(h, PRECISION), u, PRECISION)
+        row = (trial * time + t) * batch + rows
+        at = row * hidden + units
+        if RESIDENT:
+            x = product(operand(h, PRECISION), u, PRECISION)
+        else:
+            left = tl.where(t > 0, outputs + (row - batch) * hidden, h_0 + (trial * batch + rows) * hidden)
+            x = streamed(left, weight, 0, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+        x += tl.load(projected + at, inside, 0.0)
         # NaN is not ≤ 0, and stays what it is; `tl.maximum` would hide it.
         h = tl.where(x <= 0, 0.0, x) if ACTIVATION == "relu" else tanh(x)
         tl.store(outputs + at, h, inside)
+        if not RESIDENT:
+            tl.debug_barrier()
 
 
 @tuned
@@ -53,14 +59,18 @@ def _backward(
     if RESIDENT:
         u = block(weight, 0, of, units, hidden, PRECISION)
     for back in range(time):
-        at = ((trial * time + time - 1 - back) * batch + rows) * hidden + units
+        row = (trial * time + time - 1 - back) * batch + rows
+        at = row * hidden + units
         y = tl.load(outputs + at, inside, 0.0)
         dh += tl.load(grad_outputs + at, inside, 0.0)
         delta = tl.where(y <= 0, 0.0, dh) if ACTIVATION == "relu" else dh * (1 - y * y)
         tl.store(deltas + at, delta, inside)
-        if not RESIDENT:
-            u = block(weight, 0, of, units, hidden, PRECISION)
-        dh = product(operand(delta, PRECISION), u, PRECISION)
+        if RESIDENT:
+            dh = product(operand(delta, PRECISION), u, PRECISION)
+        else:
+            tl.debug_barrier()
+            left = deltas + row * hidden
+            dh = streamed(left, weight, 0, rows < batch, units, hidden, False, HIDDEN, PRECISION, ROWS)
     tl.store(grad_h_0 + state, dh, inside)
 
 

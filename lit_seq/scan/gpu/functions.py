@@ -3,6 +3,9 @@
 import triton
 import triton.language as tl
 
+SLICE = tl.constexpr(32)
+"""Units of a slice of U, where U does not stay on the multiprocessor."""
+
 
 @triton.jit
 def tanh(x):
@@ -49,3 +52,34 @@ def block(weight, gate, rows, columns, hidden, PRECISION: tl.constexpr):
     """
     inside = (rows < hidden) & (columns < hidden)
     return operand(tl.load(weight + (gate * hidden + rows) * hidden + columns, inside, 0.0), PRECISION)
+
+
+@triton.jit
+def streamed(
+    left, weight, gate, inside, units, hidden,
+    TRANSPOSED: tl.constexpr, HIDDEN: tl.constexpr, PRECISION: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """Return a U_gate, or a U_gateᵀ if transposed, slice by slice, for a U that is too large.
+
+    Args:
+        left: where the rows of a begin, (rows, 1).
+        weight: U, (gates·hidden, hidden).
+        gate: number of the gate.
+        inside: whether a row is one, (rows, 1).
+        units: 0 … HIDDEN - 1, (1, HIDDEN).
+        hidden: hidden units.
+        TRANSPOSED: whether U is.
+        HIDDEN: hidden units, rounded up.
+        PRECISION: of the product.
+        ROWS: rows.
+    """
+    total = tl.zeros((ROWS, HIDDEN), tl.float32)
+    for start in range(0, HIDDEN, SLICE):
+        across = start + tl.arange(0, SLICE)[None, :]
+        down = start + tl.arange(0, SLICE)[:, None]
+        a = operand(tl.load(left + across, inside & (across < hidden), 0.0), PRECISION)
+        if TRANSPOSED:
+            total += product(a, block(weight, gate, units, down, hidden, PRECISION), PRECISION)
+        else:
+            total += product(a, block(weight, gate, down, units, hidden, PRECISION), PRECISION)
+    return total

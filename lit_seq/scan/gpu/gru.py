@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import block, operand, product, tanh
+from lit_seq.scan.gpu.functions import block, operand, product, streamed, tanh
 from lit_seq.scan.gpu.launch import launch, tuned
 from lit_seq.scan.operator import Loops
 
@@ -30,14 +30,18 @@ def _forward(
         row = (trial * time + t) * batch + rows
         at, of_gates = row * hidden + units, row * 3 * hidden + units
         of_rz = row * 2 * hidden + units
-        if not RESIDENT:
-            u_r = block(weight, 0, units, before, hidden, PRECISION)
-            u_z = block(weight, 1, units, before, hidden, PRECISION)
-            u_n = block(weight, 2, units, before, hidden, PRECISION)
-        known = operand(h, PRECISION)
-        r = tl.sigmoid(tl.load(projected + of_gates, inside, 0.0) + product(known, u_r, PRECISION))
-        z = tl.sigmoid(tl.load(projected + of_gates + hidden, inside, 0.0) + product(known, u_z, PRECISION))
-        u = product(known, u_n, PRECISION)
+        if RESIDENT:
+            known = operand(h, PRECISION)
+            r = product(known, u_r, PRECISION)
+            z = product(known, u_z, PRECISION)
+            u = product(known, u_n, PRECISION)
+        else:
+            left = tl.where(t > 0, outputs + (row - batch) * hidden, h_0 + (trial * batch + rows) * hidden)
+            r = streamed(left, weight, 0, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+            z = streamed(left, weight, 1, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+            u = streamed(left, weight, 2, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+        r = tl.sigmoid(r + tl.load(projected + of_gates, inside, 0.0))
+        z = tl.sigmoid(z + tl.load(projected + of_gates + hidden, inside, 0.0))
         n = tanh(tl.load(projected + of_gates + 2 * hidden, inside, 0.0) + r * u)
         h = n + z * (h - n)
         tl.store(kept_rz + of_rz, r, inside)
@@ -45,6 +49,8 @@ def _forward(
         tl.store(kept_n + at, n, inside)
         tl.store(kept_u + at, u, inside)
         tl.store(outputs + at, h, inside)
+        if not RESIDENT:
+            tl.debug_barrier()
 
 
 @tuned
@@ -85,14 +91,18 @@ def _backward(
         tl.store(deltas + of_gates + hidden, dz, inside)
         tl.store(deltas + of_gates + 2 * hidden, dn, inside)
         tl.store(deltas_u + at, du, inside)
-        if not RESIDENT:
-            u_r = block(weight, 0, of, units, hidden, PRECISION)
-            u_z = block(weight, 1, of, units, hidden, PRECISION)
-            u_n = block(weight, 2, of, units, hidden, PRECISION)
-        dh = dh * z + product(operand(dr, PRECISION), u_r, PRECISION)
-        dh += product(operand(dz, PRECISION), u_z, PRECISION) + product(
-            operand(du, PRECISION), u_n, PRECISION
-        )
+        dh *= z
+        if RESIDENT:
+            dh += product(operand(dr, PRECISION), u_r, PRECISION)
+            dh += product(operand(dz, PRECISION), u_z, PRECISION)
+            dh += product(operand(du, PRECISION), u_n, PRECISION)
+        else:
+            tl.debug_barrier()
+            for gate in range(2):
+                own = deltas + row * 3 * hidden + gate * hidden
+                dh += streamed(own, weight, gate, rows < batch, units, hidden, False, HIDDEN, PRECISION, ROWS)
+            own = deltas_u + row * hidden
+            dh += streamed(own, weight, 2, rows < batch, units, hidden, False, HIDDEN, PRECISION, ROWS)
     tl.store(grad_h_0 + state, dh, inside)
 
 

@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import block, operand, product, tanh
+from lit_seq.scan.gpu.functions import block, operand, product, streamed, tanh
 from lit_seq.scan.gpu.launch import launch, tuned
 from lit_seq.scan.operator import Loops
 
@@ -32,17 +32,22 @@ def _forward(
     for t in range(time):
         row = (trial * time + t) * batch + rows
         at, of_gates = row * hidden + units, row * 4 * hidden + units
-        if not RESIDENT:
-            u_i = block(weight, 0, units, before, hidden, PRECISION)
-            u_f = block(weight, 1, units, before, hidden, PRECISION)
-            u_g = block(weight, 2, units, before, hidden, PRECISION)
-            u_o = block(weight, 3, units, before, hidden, PRECISION)
-        known = operand(h, PRECISION)
-        i = tl.load(projected + of_gates, inside, 0.0) + product(known, u_i, PRECISION)
-        f = tl.load(projected + of_gates + hidden, inside, 0.0) + product(known, u_f, PRECISION)
-        g = tl.load(projected + of_gates + 2 * hidden, inside, 0.0) + product(known, u_g, PRECISION)
-        o = tl.load(projected + of_gates + 3 * hidden, inside, 0.0) + product(known, u_o, PRECISION)
-        i, f, g, o = tl.sigmoid(i), tl.sigmoid(f), tanh(g), tl.sigmoid(o)
+        if RESIDENT:
+            known = operand(h, PRECISION)
+            i = product(known, u_i, PRECISION)
+            f = product(known, u_f, PRECISION)
+            g = product(known, u_g, PRECISION)
+            o = product(known, u_o, PRECISION)
+        else:
+            left = tl.where(t > 0, outputs + (row - batch) * hidden, h_0 + (trial * batch + rows) * hidden)
+            i = streamed(left, weight, 0, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+            f = streamed(left, weight, 1, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+            g = streamed(left, weight, 2, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+            o = streamed(left, weight, 3, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
+        i = tl.sigmoid(i + tl.load(projected + of_gates, inside, 0.0))
+        f = tl.sigmoid(f + tl.load(projected + of_gates + hidden, inside, 0.0))
+        g = tanh(g + tl.load(projected + of_gates + 2 * hidden, inside, 0.0))
+        o = tl.sigmoid(o + tl.load(projected + of_gates + 3 * hidden, inside, 0.0))
         c = f * c + i * g
         h = o * tanh(c)
         tl.store(gates + of_gates, i, inside)
@@ -51,6 +56,8 @@ def _forward(
         tl.store(gates + of_gates + 3 * hidden, o, inside)
         tl.store(cells + at, c, inside)
         tl.store(outputs + at, h, inside)
+        if not RESIDENT:
+            tl.debug_barrier()
 
 
 @tuned
@@ -96,15 +103,17 @@ def _backward(
         tl.store(deltas + of_gates + hidden, df, inside)
         tl.store(deltas + of_gates + 2 * hidden, dg, inside)
         tl.store(deltas + of_gates + 3 * hidden, do, inside)
-        if not RESIDENT:
-            u_i = block(weight, 0, of, units, hidden, PRECISION)
-            u_f = block(weight, 1, of, units, hidden, PRECISION)
-            u_g = block(weight, 2, of, units, hidden, PRECISION)
-            u_o = block(weight, 3, of, units, hidden, PRECISION)
-        dh = product(operand(di, PRECISION), u_i, PRECISION) + product(operand(df, PRECISION), u_f, PRECISION)
-        dh += product(operand(dg, PRECISION), u_g, PRECISION) + product(
-            operand(do, PRECISION), u_o, PRECISION
-        )
+        if RESIDENT:
+            dh = product(operand(di, PRECISION), u_i, PRECISION)
+            dh += product(operand(df, PRECISION), u_f, PRECISION)
+            dh += product(operand(dg, PRECISION), u_g, PRECISION)
+            dh += product(operand(do, PRECISION), u_o, PRECISION)
+        else:
+            tl.debug_barrier()
+            dh = tl.zeros((ROWS, HIDDEN), tl.float32)
+            for gate in range(4):
+                own = deltas + row * 4 * hidden + gate * hidden
+                dh += streamed(own, weight, gate, rows < batch, units, hidden, False, HIDDEN, PRECISION, ROWS)
     tl.store(grad_h_0 + state, dh, inside)
     tl.store(grad_c_0 + state, dc, inside)
 
