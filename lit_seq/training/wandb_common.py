@@ -1,6 +1,7 @@
 """What writers and readers of W&B runs share."""
 
 import os
+from functools import cache
 
 TOLD = "lit_seq"
 """Key of a run's configuration and summary at W&B under which stands what only its folder says else."""
@@ -12,9 +13,19 @@ def keep_quiet() -> None:
     It reads this when it starts: before anything is asked of it. On a crowded machine its service may take
     longer to start than the 30 seconds that the client waits for it.
     """
+    _have_own_service()
     os.environ.setdefault("WANDB_X_SERVICE_WAIT", "300")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ.setdefault("WANDB_SILENT", "true")
+
+
+@cache
+def _have_own_service() -> None:
+    """Take no part in the service of the process that started this one.
+
+    It would hold the run of a process that was killed for one in use, and let nobody go on with it.
+    """
+    os.environ.pop("WANDB_SERVICE", None)
 
 
 def logged_in() -> bool:

@@ -44,7 +44,7 @@ def test_gated_cells_add_over_a_hundred_steps(tmp_path: Path, cell: list[str]) -
     assert max(found) < 0.06
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_chrono_initialisation_lets_an_lstm_add_over_200_steps(tmp_path: Path) -> None:
     """Tallec & Ollivier 2018, section 4: where a forget bias of 1 does not."""
     found = losses(tmp_path, 200, 900, [["LSTM"], ["LSTM"], *[["LSTM", "--model.core.cell.chrono=200"]] * 2])

@@ -13,7 +13,7 @@ import pytest
 
 from lit_seq.cli import main
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 
 COPYING = (
     "--model ManyToMany --model.embedding_size null --model.core.hidden_size 64 --data CopyingMemory"

@@ -11,7 +11,7 @@ from lit_seq.data import AddingProblem, Digits, NTMCopy, SingleFact
 from lit_seq.packing.run import run_pack
 from lit_seq.topologies import Topology
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from lit_seq.cli import main
 from lit_seq.data.mackey_glass import integrate
 from lit_seq.packing.run import run_pack
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"]
 

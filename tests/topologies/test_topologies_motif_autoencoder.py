@@ -261,7 +261,7 @@ def test_a_checkpoint_embeds_without_data_and_predict_finds_motifs(tmp_path, met
     np.testing.assert_allclose([row["reconstruction_error"] for row in plain], errors)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_motifs_of_simulated_poses_are_found(tmp_path):
     config = Path(__file__).parents[2] / "sweeps/base/simulated-poses.yaml"
     options = ["--wandb.mode", "disabled", "--trainer.enable_progress_bar", "false"]

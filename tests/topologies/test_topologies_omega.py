@@ -329,7 +329,7 @@ def test_a_trial_without_omega_is_in_another_pack():
     assert zero == two != off == again
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", [1, 2])
 def test_it_lets_an_elman_network_remember_an_order_that_it_would_not(tmp_path, seed):
     """Pascanu et al. 2013, section 4.1: temporal order, small initial weights, SGD with clipping.

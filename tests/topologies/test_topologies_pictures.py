@@ -135,7 +135,7 @@ def last(folder, metric):
     return pd.read_csv(folder / "metrics.csv")[metric].dropna().iloc[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("model", "asked", "steps", "size"),
     [
@@ -163,7 +163,7 @@ def test_the_last_frame_alone_does_not_tell_the_direction(tmp_path):
     assert last(tmp_path / "run", "val/accuracy") < 0.35
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_shapes_are_captioned_exactly(tmp_path):
     data = ["--data", "CaptionedShapes", "--data.train_batches", "800", "--data.validation_size", "500"]
     model = [

@@ -26,7 +26,7 @@ def errors(folder, name):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_attention_pronounces_words_that_it_never_saw(tmp_path):
     greedy, beam = errors(tmp_path, "attention")
     without, _ = errors(tmp_path, "none")

@@ -219,7 +219,7 @@ def trained(model, data, steps, lr):
         return model.eval().measure(batch).means["accuracy"].item()
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_tree_lstm_beats_a_flat_lstm_of_equal_size_on_listops(seed):
     data = ListOps(seed=seed)

@@ -134,7 +134,7 @@ def most_frequent_tag(data):
     return right / counted
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_a_tagger_is_three_points_better_than_the_most_frequent_tag(here):
     options = [
         *("fit", "--model", "ManyToMany", "--model.core.bidirectional=true", "--model.core.hidden_size=96"),

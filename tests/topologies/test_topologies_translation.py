@@ -57,7 +57,7 @@ def bleu(model, loader):
     return text_scores(rows, ["bleu"])["bleu"]
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 def test_verses_are_translated(tmp_path):
     """Learned by heart as much as understood: BLEU is 17.2 on training pairs, 9.8 on held-out ones."""
     command = [
