@@ -104,6 +104,8 @@ def test_resuming_after_any_step_equals_no_interruption(tmp_path, name, steps):
 @pytest.mark.slow
 def test_sigkill_keeps_folder_wandb_run_and_numbers(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
+    # As under a process that has begun a W&B run itself: the killed run would stay in use there.
+    environment["WANDB_SERVICE"] = f"3-{os.getpid()}-unix-{tmp_path}/socket"
     command = [sys.executable, "-m", "lit_seq", "fit", *LANGUAGE, *COMMON, "--wandb.mode", "offline"]
 
     def start(name, *options):
