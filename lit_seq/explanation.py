@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 from jsonargparse import ArgumentParser
+from lightning.pytorch.core.optimizer import LightningOptimizer
 
 from lit_seq.cells import Cell
 from lit_seq.cores import Core
@@ -200,6 +201,9 @@ def _choices(base: type) -> list[str]:
     names: set[str] = set()
     child: type
     for child in base.__subclasses__():
+        if issubclass(child, LightningOptimizer):
+            # Made as a run wraps its optimiser, and there until the collector comes by.
+            continue
         if not inspect.isabstract(child) and not child.__name__.startswith("_"):
             names.add(child.__name__)
         names.update(_choices(child))

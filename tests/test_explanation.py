@@ -1,4 +1,6 @@
 import pytest
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 
 from lit_seq.configuration import check_metric, parse
 from lit_seq.errors import UserError
@@ -52,6 +54,14 @@ def test_wrong_command_line_gets_one_sentence(arguments, parts):
     assert "\n" not in sentence
     for part in parts:
         assert part in sentence
+
+
+def test_optimizers_that_lightning_makes_up_are_not_offered():
+    wrapped = LightningOptimizer(torch.optim.Adam([torch.zeros(1)]))
+    assert type(wrapped) in torch.optim.Adam.__subclasses__()
+    with pytest.raises(UserError) as raised:
+        parse([*GOOD, "--optimizer", "Adan"])
+    assert "LBFGS, Muon" in str(raised.value)
 
 
 @pytest.mark.parametrize(

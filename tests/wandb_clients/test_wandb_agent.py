@@ -46,6 +46,21 @@ def wait(moment: Callable[[], bool], process) -> None:
         time.sleep(0.05)
 
 
+def held_until_stopped(workplace, server, sweep: Sweep, *command: str, code: int = 0) -> str:
+    """Run an agent to its end, the second run held until it is stopped; return what it prints."""
+    process = workplace.start(*command)
+    try:
+        wait(lambda: len(sweep.runs) > 1, process)
+        (hold := workplace.folder / "hold").touch()
+        wait(lambda: server.runs[sweep.runs[1]].state == "finished", process)
+        hold.unlink()
+        printed, errors = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == code, printed + errors
+    return printed
+
+
 def check_mirrored(workplace, run) -> None:
     """Check that W&B holds what the folder holds, steps never going back."""
     steps = [row["_step"] for row in run.history]
@@ -66,9 +81,8 @@ def test_hyperband_stops_a_run_of_a_pack_as_it_stops_one_of_wandb_agent(workplac
         workplace.write("sweep.yaml", {**SWEEP, **halving, "parameters": parameters})
         sweeps.append(create(workplace, server, "sweep.yaml"))
     alone, packed = sweeps
-    solo = workplace.run("wandb", "agent", path(alone), seconds=300)
-    assert solo.returncode == 0, solo.stderr
-    printed = agent(workplace, packed, code=1)
+    held_until_stopped(workplace, server, alone, "wandb", "agent", path(alone))
+    printed = held_until_stopped(workplace, server, packed, "lit-seq", "agent", path(packed), code=1)
 
     assert "A pack of 3: " in printed
     assert len(packed.agents) == 16
