@@ -19,5 +19,10 @@ def device_name(device: str) -> str:
 def write(name: str, device: str, text: str) -> None:
     """Write results/NAME-DEVICE.md."""
     slug = re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
-    with replacing(Path(__file__).parent / "results" / f"{name}-{slug}.md") as file:
+    write_unmeasured(f"{name}-{slug}", text)
+
+
+def write_unmeasured(name: str, text: str) -> None:
+    """Write results/NAME.md, of what depends on no device."""
+    with replacing(Path(__file__).parent / "results" / f"{name}.md") as file:
         file.write(text)

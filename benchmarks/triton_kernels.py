@@ -26,6 +26,7 @@ os.environ.pop("TRITON_INTERPRET", None)
 os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 
 import triton
+from page import write_unmeasured
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -133,10 +134,8 @@ def main() -> None:
     if args.write:
         command = f"python benchmarks/triton_kernels.py --capability {args.capability} --write"
         text = f"`{command}`, {date.today()}, Triton {triton.__version__}; compiled, run on no GPU."
-        path = Path(__file__).parent / "results" / f"triton-kernels-sm{args.capability}.md"
-        path.write_text(
-            f"# What the Triton kernels take of a multiprocessor\n\n{text}\n\n" + "\n".join(lines) + "\n"
-        )
+        page = ["# What the Triton kernels take of a multiprocessor", "", text, "", *lines, ""]
+        write_unmeasured(f"triton-kernels-sm{args.capability}", "\n".join(page))
 
 
 if __name__ == "__main__":

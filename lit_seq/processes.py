@@ -14,10 +14,14 @@ from lit_seq.data.batch import Batch
 Item = TypeVar("Item")
 
 
+def grouped() -> bool:
+    """Tell whether this process is in a process group."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def processes() -> int:
     """Return how many processes train the model."""
-    together = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_world_size() if together else 1
+    return distributed.get_world_size() if grouped() else 1
 
 
 def rank() -> int:

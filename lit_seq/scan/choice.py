@@ -92,8 +92,7 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
             return _loop(f"the operators have no {cell.activation}")
         if lengths is not None and phi.closed is None:
             return _loop(f"a {cell.activation} recurrence may overflow in the padding")
-    without_gpu = _without_gpu(cell) if transforms else "trials alone take no Triton kernel"
-    if without_gpu is None:
+    if transforms and (without_gpu := _without_gpu(cell)) is None:
         run, name = _GPU[kind.step]
         reason = "in Triton each trial has multiprocessors of its own, through all steps in one launch"
         return Choice("triton", partial(run, loops=gpu.loops(name)), reason)
@@ -125,14 +124,10 @@ def _without_native(cell: Cell[Any]) -> str | None:
         return "the native operators are for the CPU"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"the native operators are not for {weight.dtype}"
-    if isinstance(cell, Elman | Leaky | Skip) and cell.activation not in ("tanh", "relu"):
-        return f"the native operators have no {cell.activation}"
     if isinstance(cell, Skip) and len(cell.delays) > 1:
         return "the native operators have edges of one length"
-    if isinstance(cell, LSTM) and cell.weight_peephole is not None:
-        return "the native operators have no peepholes"
-    if isinstance(cell, GRU) and cell.reset == "before":
-        return "the native operators have no reset before the product"
+    if (missing := _missing_form(cell)) is not None:
+        return f"the native operators have no {missing}"
     why = native.unavailable()
     return None if why is None else f"no native operators: {why}"
 
@@ -141,14 +136,22 @@ def _without_gpu(cell: Cell[Any]) -> str | None:
     """Return why stacked trials of a cell that has an operator cannot take its Triton kernels, or None."""
     if type(cell).step not in _GPU:
         return f"there is no Triton kernel for {type(cell).__name__}"
-    if isinstance(cell, Elman) and cell.activation not in ("tanh", "relu"):
-        return f"the Triton kernels have no {cell.activation}"
-    if isinstance(cell, LSTM) and cell.weight_peephole is not None:
-        return "the Triton kernels have no peepholes"
-    if isinstance(cell, GRU) and cell.reset == "before":
-        return "the Triton kernels have no reset before the product"
+    if (missing := _missing_form(cell)) is not None:
+        return f"the Triton kernels have no {missing}"
     weight: Any = cell.weight_recurrent
     return gpu.unavailable(weight)
+
+
+def _missing_form(cell: Cell[Any]) -> str | None:
+    """Return what neither C++ nor Triton has of a cell's forms; None where they have what it takes."""
+    match cell:
+        case Elman() | Leaky() | Skip() if cell.activation not in ("tanh", "relu"):
+            return cell.activation
+        case LSTM() if cell.weight_peephole is not None:
+            return "peepholes"
+        case GRU(reset="before"):
+            return "reset before the product"
+    return None
 
 
 def _better_by_onednn(cell: Cell[Any], inputs: Tensor) -> bool:

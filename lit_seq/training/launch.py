@@ -16,6 +16,7 @@ import torch
 from torch import distributed
 
 from lit_seq.errors import UserError
+from lit_seq.processes import grouped
 from lit_seq.training.checkpoints import Interrupted, Stopped
 from lit_seq.training.record import Diverged
 
@@ -61,6 +62,7 @@ class Processes:
         # Even for one process Lightning leaves variables behind by which the next run would take itself for
         # a part of this one.
         self._environment = {name: os.environ.get(name) for name in _VARIABLES}
+        self._grouped = grouped()
         if self._trainer.world_size == 1:
             return
         environment: Any = self._trainer.strategy.cluster_environment  # type: ignore[attr-defined]
@@ -162,7 +164,7 @@ class Processes:
 
     def _join(self) -> None:
         """Wait for the others, and put everything back."""
-        if distributed.is_initialized():
+        if grouped() and not self._grouped:
             distributed.destroy_process_group()
         deadline = time.monotonic() + PATIENCE
         for other in self._others:
@@ -187,7 +189,7 @@ class Processes:
 
 def _first_failure(error: BaseException, own_rank: int) -> list[str] | None:
     """Leave word of an error in the group's store; return the first one: rank, kind, sentence, traceback."""
-    if not distributed.is_initialized():
+    if not grouped():
         return None
     text = " ".join(str(error).split()) or type(error).__name__
     kind = type(error).__name__

@@ -41,15 +41,14 @@ KINDS = {
     "alone": (
         [
             *("--model", "LanguageModel", "--model.embedding_size", "4", "--data", "Shakespeare"),
+            *("--data.chunk_length", "4", "--trainer.limit_train_batches", "25"),
             *(
-                "--data.chunk_length",
-                "4",
-                "--trainer.limit_train_batches",
-                "25",
                 "--trainer.max_steps",
                 "160",
+                "--trainer.limit_val_batches",
+                "1",
+                "--trainer.callbacks+=faults_parts.Slow",
             ),
-            *("--trainer.limit_val_batches", "1", "--trainer.callbacks+=faults_parts.Slow"),
             *("--wandb.mode", "disabled"),
         ],
         {"seed_everything": {"values": [1, 2, 3]}},

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from scanned import Scanned
+from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from lit_seq.cells import GRU, LSTM, Cell, Elman, Leaky
-from lit_seq.scan import choice, implementation, interface, reference, scan
+from lit_seq.scan import choice, implementation, interface, reference
 from lit_seq.scan.choice import Choice
 
 triton = pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(DEVICE == "cpu", reason="the interpreter has no tf32")]
 BOUNDS = {"highest": 1e-5, "high": 1e-3, "medium": 1e-2}
 """Relative errors that float32, tf32 and bf16 may have."""
 
@@ -29,16 +31,6 @@ CELLS = {
     "coupled": lambda i, h: LSTM(i, h, coupled=True, bias=False),
     "gru": lambda i, h: GRU(i, h),
 }
-
-
-class Scanned(nn.Module):
-    def __init__(self, cell: Cell[Any]) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, *arguments: Any) -> tuple[Tensor, ...]:
-        outputs, final = scan(self.cell, *arguments)
-        return outputs, *final
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +113,7 @@ def check_against_loop(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["highest", "medium"])
+@pytest.mark.parametrize("precision", ["highest", pytest.param("high", marks=on_a_gpu), "medium"])
 @pytest.mark.parametrize("padded", [False, True], ids=["full", "lengths"])
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("name", CELLS)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from scanned import Scanned
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from lit_seq.cells import GRU, LSTM, Cell, Elman, Leaky
+from lit_seq.cells import GRU, LSTM, Elman, Leaky
 from lit_seq.scan import implementation, native, scan
 
 CELLS = {
@@ -27,16 +28,6 @@ CELLS = {
 }
 LOOP = ("softsign", "leaky with gelu")
 FUSED = ("sigmoid", "peepholes", "coupled peepholes", "reset before")
-
-
-class Scanned(nn.Module):
-    def __init__(self, cell: Cell[Any]) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, *arguments: Any) -> tuple[Tensor, ...]:
-        outputs, final = scan(self.cell, *arguments)
-        return outputs, *final
 
 
 @pytest.fixture(autouse=True, params=["native", "fused"])

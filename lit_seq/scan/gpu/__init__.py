@@ -36,9 +36,9 @@ def unavailable(weight: Tensor) -> str | None:
     """
     if os.environ.get("LIT_SEQ_TRITON") != "1":
         return "the Triton kernels are off (LIT_SEQ_TRITON=1 turns them on)"
-    if find_spec("triton") is None:
+    if not _installed():
         return "Triton is not installed"
-    if weight.device.type != "cuda" and not _interpreted():
+    if weight.device.type != "cuda" and not import_module("lit_seq.scan.gpu.launch").INTERPRETED:
         return "the Triton kernels are for a GPU"
     if weight.is_cuda and (torch.version.hip or torch.cuda.get_device_capability(weight.device) < (8, 0)):
         return "the Triton kernels are for NVIDIA GPUs of compute capability 8.0 or later"
@@ -50,11 +50,8 @@ def unavailable(weight: Tensor) -> str | None:
 
 
 @cache
-def _interpreted() -> bool:
-    """Tell whether Triton's interpreter runs kernels, on the CPU."""
-    import triton
-
-    return bool(triton.knobs.runtime.interpret)
+def _installed() -> bool:
+    return find_spec("triton") is not None
 
 
 def loops(cell: str) -> Loops:

@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import block, operand, product, streamed, tanh
+from lit_seq.scan.gpu.functions import block, operand, previous, product, share, streamed, tanh
 from lit_seq.scan.gpu.launch import launch, tuned
 from lit_seq.scan.operator import Loops
 
@@ -16,10 +16,7 @@ def _forward(
     ACTIVATION: tl.constexpr, HIDDEN: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
-    trial = tl.program_id(0).to(tl.int64)
-    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
-    units = tl.arange(0, HIDDEN)[None, :]
-    before = tl.arange(0, HIDDEN)[:, None]
+    trial, rows, units, before = share(HIDDEN, ROWS)
     inside = (rows < batch) & (units < hidden)
     weight += trial * hidden * hidden
     h = tl.load(h_0 + (trial * batch + rows) * hidden + units, inside, 0.0)
@@ -31,7 +28,8 @@ def _forward(
         if RESIDENT:
             x = product(operand(h, PRECISION), u, PRECISION)
         else:
-            left = tl.where(t > 0, outputs + (row - batch) * hidden, h_0 + (trial * batch + rows) * hidden)
+            first = (trial * batch + rows) * hidden
+            left = previous(outputs, h_0, t, row * hidden, first, batch * hidden)
             x = streamed(left, weight, 0, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
         x += tl.load(projected + at, inside, 0.0)
         # NaN is not ≤ 0, and stays what it is; `tl.maximum` would hide it.
@@ -48,10 +46,7 @@ def _backward(
     ACTIVATION: tl.constexpr, HIDDEN: tl.constexpr, PRECISION: tl.constexpr,
     ROWS: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
-    trial = tl.program_id(0).to(tl.int64)
-    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
-    units = tl.arange(0, HIDDEN)[None, :]
-    of = tl.arange(0, HIDDEN)[:, None]
+    trial, rows, units, of = share(HIDDEN, ROWS)
     inside = (rows < batch) & (units < hidden)
     weight += trial * hidden * hidden
     state = (trial * batch + rows) * hidden + units

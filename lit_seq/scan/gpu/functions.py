@@ -8,6 +8,29 @@ SLICE = tl.constexpr(32)
 
 
 @triton.jit
+def share(HIDDEN: tl.constexpr, ROWS: tl.constexpr):
+    """Return the program's trial, its rows as a column, and the units as a row and as a column."""
+    trial = tl.program_id(0).to(tl.int64)
+    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
+    return trial, rows, tl.arange(0, HIDDEN)[None, :], tl.arange(0, HIDDEN)[:, None]
+
+
+@triton.jit
+def previous(of_steps, first, t, at, state, step):
+    """Return where the values before step t stand: in those of all steps, or in the first ones.
+
+    Args:
+        of_steps: values behind each step.
+        first: values before the first step.
+        t: step.
+        at: place of step t in the former.
+        state: place in the latter.
+        step: elements of a step.
+    """
+    return tl.where(t > 0, of_steps + at - step, first + state)
+
+
+@triton.jit
 def tanh(x):
     """(1 - e^{-2|x|}) / (1 + e^{-2|x|}) with the sign of x, which never overflows."""
     e = tl.exp(-2 * tl.abs(x))

@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import block, operand, product, streamed, tanh
+from lit_seq.scan.gpu.functions import block, operand, previous, product, share, streamed, tanh
 from lit_seq.scan.gpu.launch import launch, tuned
 from lit_seq.scan.operator import Loops
 
@@ -15,10 +15,7 @@ def _forward(
     projected, h_0, outputs, kept_rz, kept_n, kept_u, weight, time, batch, hidden,
     HIDDEN: tl.constexpr, PRECISION: tl.constexpr, ROWS: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
-    trial = tl.program_id(0).to(tl.int64)
-    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
-    units = tl.arange(0, HIDDEN)[None, :]
-    before = tl.arange(0, HIDDEN)[:, None]
+    trial, rows, units, before = share(HIDDEN, ROWS)
     inside = (rows < batch) & (units < hidden)
     weight += trial * 3 * hidden * hidden
     h = tl.load(h_0 + (trial * batch + rows) * hidden + units, inside, 0.0)
@@ -36,7 +33,8 @@ def _forward(
             z = product(known, u_z, PRECISION)
             u = product(known, u_n, PRECISION)
         else:
-            left = tl.where(t > 0, outputs + (row - batch) * hidden, h_0 + (trial * batch + rows) * hidden)
+            first = (trial * batch + rows) * hidden
+            left = previous(outputs, h_0, t, row * hidden, first, batch * hidden)
             r = streamed(left, weight, 0, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
             z = streamed(left, weight, 1, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
             u = streamed(left, weight, 2, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
@@ -60,10 +58,7 @@ def _backward(
     weight, time, batch, hidden,
     HIDDEN: tl.constexpr, PRECISION: tl.constexpr, ROWS: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
-    trial = tl.program_id(0).to(tl.int64)
-    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
-    units = tl.arange(0, HIDDEN)[None, :]
-    of = tl.arange(0, HIDDEN)[:, None]
+    trial, rows, units, of = share(HIDDEN, ROWS)
     inside = (rows < batch) & (units < hidden)
     weight += trial * 3 * hidden * hidden
     state = (trial * batch + rows) * hidden + units
@@ -81,7 +76,7 @@ def _backward(
         z = tl.load(kept_rz + of_rz + hidden, inside, 0.0)
         n = tl.load(kept_n + at, inside, 0.0)
         u = tl.load(kept_u + at, inside, 0.0)
-        earlier = tl.load(tl.where(t > 0, outputs + at - batch * hidden, h_0 + state), inside, 0.0)
+        earlier = tl.load(previous(outputs, h_0, t, at, state, batch * hidden), inside, 0.0)
         dh += tl.load(grad_outputs + at, inside, 0.0)
         dz = dh * (earlier - n) * z * (1 - z)
         dn = dh * (1 - z) * (1 - n * n)

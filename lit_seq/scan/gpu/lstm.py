@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import block, operand, product, streamed, tanh
+from lit_seq.scan.gpu.functions import block, operand, previous, product, share, streamed, tanh
 from lit_seq.scan.gpu.launch import launch, tuned
 from lit_seq.scan.operator import Loops
 
@@ -15,10 +15,7 @@ def _forward(
     projected, h_0, c_0, outputs, cells, gates, weight, time, batch, hidden,
     HIDDEN: tl.constexpr, PRECISION: tl.constexpr, ROWS: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
-    trial = tl.program_id(0).to(tl.int64)
-    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
-    units = tl.arange(0, HIDDEN)[None, :]
-    before = tl.arange(0, HIDDEN)[:, None]
+    trial, rows, units, before = share(HIDDEN, ROWS)
     inside = (rows < batch) & (units < hidden)
     weight += trial * 4 * hidden * hidden
     state = (trial * batch + rows) * hidden + units
@@ -39,7 +36,8 @@ def _forward(
             g = product(known, u_g, PRECISION)
             o = product(known, u_o, PRECISION)
         else:
-            left = tl.where(t > 0, outputs + (row - batch) * hidden, h_0 + (trial * batch + rows) * hidden)
+            first = (trial * batch + rows) * hidden
+            left = previous(outputs, h_0, t, row * hidden, first, batch * hidden)
             i = streamed(left, weight, 0, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
             f = streamed(left, weight, 1, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
             g = streamed(left, weight, 2, rows < batch, units, hidden, True, HIDDEN, PRECISION, ROWS)
@@ -66,10 +64,7 @@ def _backward(
     gates, cells, c_0, grad_outputs, grad_h, grad_c, deltas, grad_h_0, grad_c_0, weight, time, batch, hidden,
     HIDDEN: tl.constexpr, PRECISION: tl.constexpr, ROWS: tl.constexpr, RESIDENT: tl.constexpr,
 ):  # fmt: skip
-    trial = tl.program_id(0).to(tl.int64)
-    rows = tl.program_id(1) * ROWS + tl.arange(0, ROWS)[:, None]
-    units = tl.arange(0, HIDDEN)[None, :]
-    of = tl.arange(0, HIDDEN)[:, None]
+    trial, rows, units, of = share(HIDDEN, ROWS)
     inside = (rows < batch) & (units < hidden)
     weight += trial * 4 * hidden * hidden
     state = (trial * batch + rows) * hidden + units
@@ -89,7 +84,7 @@ def _backward(
         f = tl.load(gates + of_gates + hidden, inside, 0.0)
         g = tl.load(gates + of_gates + 2 * hidden, inside, 0.0)
         o = tl.load(gates + of_gates + 3 * hidden, inside, 0.0)
-        earlier = tl.load(tl.where(t > 0, cells + at - batch * hidden, c_0 + state), inside, 0.0)
+        earlier = tl.load(previous(cells, c_0, t, at, state, batch * hidden), inside, 0.0)
         dh += tl.load(grad_outputs + at, inside, 0.0)
         tanh_c = tanh(c)
         dc += dh * o * (1 - tanh_c * tanh_c)
