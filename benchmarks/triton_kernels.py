@@ -54,26 +54,31 @@ class Form(NamedTuple):
 
 
 def compiled(kernel: Any, capability: int, config: Any, constants: dict[str, Any]) -> Form:
-    """Compile one form of a kernel."""
-    function = kernel.fn
-    constants = {**constants, **config.kwargs}
+    """Compile one form of a kernel that has several."""
+    options = {"num_warps": config.num_warps, "num_stages": config.num_stages}
+    made, registers, spilled = assembled(kernel.fn, capability, {**constants, **config.kwargs}, **options)
+    products = "wgmma" if "wgmma.mma_async" in made.asm["ptx"] else "mma"
+    rows, resident = (config.kwargs[name] for name in ("ROWS", "RESIDENT"))
+    return Form(rows, config.num_warps, resident, registers, spilled, made.metadata.shared, products)
+
+
+def assembled(
+    function: Any, capability: int, constants: dict[str, Any], **options: int
+) -> tuple[Any, int, int]:
+    """Return what the compiler makes of a kernel, the registers of a thread, and bytes that are spilled."""
     signature, values, aligned = {}, {}, {}
     for place, name in enumerate(function.arg_names):
         if name in constants:
             signature[name], values[(place,)] = "constexpr", constants[name]
-        elif name in ("time", "batch"):
+        elif name in ("t", "time", "batch", "elements"):
             signature[name] = "i32"
         elif name == "hidden":
             signature[name], aligned[(place,)] = "i32", [["tt.divisibility", 16]]
         else:
             signature[name], aligned[(place,)] = "*fp32", [["tt.divisibility", 16]]
-    options = {"num_warps": config.num_warps, "num_stages": config.num_stages}
     source = ASTSource(function, signature, values, aligned)
     made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-    registers, stack = _resources(made.asm["cubin"])
-    products = "wgmma" if "wgmma.mma_async" in made.asm["ptx"] else "mma"
-    rows, resident = (config.kwargs[name] for name in ("ROWS", "RESIDENT"))
-    return Form(rows, config.num_warps, resident, registers, stack, made.metadata.shared, products)
+    return made, *_resources(made.asm["cubin"])
 
 
 def _resources(binary: bytes) -> tuple[int, int]:

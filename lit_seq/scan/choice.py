@@ -95,7 +95,9 @@ def implementation(cell: Cell[Any], inputs: Tensor, lengths: Tensor | None = Non
     if transforms and (without_gpu := _without_gpu(cell)) is None:
         run, name = _GPU[kind.step]
         reason = "in Triton each trial has multiprocessors of its own, through all steps in one launch"
-        return Choice("triton", partial(run, loops=gpu.loops(name)), reason)
+        if cell.hidden_size > gpu.LARGEST:
+            reason = "Triton does in one kernel a step what follows the product"
+        return Choice("triton", partial(run, loops=gpu.loops(name, cell.hidden_size)), reason)
     without = _without_native(cell)
     if without is None and not transforms and _better_by_onednn(cell, inputs):
         return Choice("library", library.run, "oneDNN is the faster for one float32 LSTM of this size")
@@ -138,6 +140,8 @@ def _without_gpu(cell: Cell[Any]) -> str | None:
         return f"there is no Triton kernel for {type(cell).__name__}"
     if (missing := _missing_form(cell)) is not None:
         return f"the Triton kernels have no {missing}"
+    if isinstance(cell, Elman) and cell.hidden_size > gpu.LARGEST:
+        return f"more than {gpu.LARGEST} units of an Elman net have one operation behind the product"
     weight: Any = cell.weight_recurrent
     return gpu.unavailable(weight)
 

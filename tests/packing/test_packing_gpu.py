@@ -38,7 +38,7 @@ def test_a_pack_has_what_its_trials_have_alone(
 ) -> None:
     monkeypatch.setenv("LIT_SEQ_TRITON", "1")
     taken, loops = [], gpu.loops
-    monkeypatch.setattr(gpu, "loops", lambda cell: taken.append(cell) or loops(cell))
+    monkeypatch.setattr(gpu, "loops", lambda *of: taken.append(of) or loops(*of))
     for kind in ("alone", "packed"):
         common = [*COMMON, "--model.core.cell", *CELLS[name], "--runs_dir", str(tmp_path / kind)]
         trials = [

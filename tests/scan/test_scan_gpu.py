@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from lit_seq.cells import GRU, LSTM, Cell, Elman, Leaky
-from lit_seq.scan import choice, implementation, interface, reference
+from lit_seq.scan import choice, gpu, implementation, interface, reference
 from lit_seq.scan.choice import Choice
 
 triton = pytest.importorskip("triton")
@@ -134,6 +134,19 @@ def test_u_is_read_at_each_step_where_it_does_not_stay(monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("padded", [False, True], ids=["full", "lengths"])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("name", ["lstm", "coupled", "gru"])
+def test_larger_nets_have_a_kernel_a_step(
+    monkeypatch: pytest.MonkeyPatch, name: str, reverse: bool, padded: bool
+) -> None:
+    check_against_loop(monkeypatch, name, (2, 4, 3, 130), "highest", padded, reverse)
+    # In which more than one program takes part of a step, and the last one has some elements only.
+    monkeypatch.setattr(gpu, "LARGEST", 10)
+    check_against_loop(monkeypatch, name, (3, 5, 40, 11), "highest", padded, reverse)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_are_the_same_twice_and_nan_stays_in_its_trial(name: str) -> None:
     models, values = stacked(name, 3, 3, 5)
@@ -162,7 +175,10 @@ def test_gradients_are_the_same_twice_and_nan_stays_in_its_trial(name: str) -> N
         (lambda: Elman(3, 5, "elu"), "the Triton kernels have no elu"),
         (lambda: LSTM(3, 5, peepholes=True), "the Triton kernels have no peepholes"),
         (lambda: GRU(3, 5, "before"), "the Triton kernels have no reset before the product"),
-        (lambda: GRU(3, 129), "the Triton kernels are for up to 128 hidden units"),
+        (
+            lambda: Elman(3, 129),
+            "more than 128 units of an Elman net have one operation behind the product",
+        ),
         (lambda: GRU(3, 5).double(), "the Triton kernels are not for torch.float64"),
     ],
 )
@@ -180,7 +196,7 @@ def test_they_are_off_until_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) 
 
 COMPILE = """
 from importlib import import_module
-from triton_kernels import SHARED, compiled
+from triton_kernels import SHARED, assembled, compiled
 for cell, constants in (("elman", {"ACTIVATION": "relu"}), ("gru", {}), ("lstm", {})):
     for name in ("_forward", "_backward"):
         kernel = getattr(import_module(f"lit_seq.scan.gpu.{cell}"), name)
@@ -189,6 +205,12 @@ for cell, constants in (("elman", {"ACTIVATION": "relu"}), ("gru", {}), ("lstm",
             form = compiled(kernel, 90, config, {**constants, "HIDDEN": 128, "PRECISION": precision})
             print(cell, name, precision, form)
             assert form.shared <= SHARED and form.spilled < 256, form
+for cell in ("gru", "lstm"):
+    for name in ("_forward", "_backward"):
+        kernel = getattr(import_module(f"lit_seq.scan.gpu.{cell}_steps"), name)
+        made, registers, spilled = assembled(kernel, 90, {"BLOCK": 1024}, num_warps=4)
+        print(cell, name, "a step", registers)
+        assert spilled == 0
 """
 
 
@@ -200,4 +222,4 @@ def test_they_compile_for_an_h100_that_is_not_there() -> None:
     environment["PYTHONPATH"] = os.pathsep.join([str(benchmarks), *sys.path])
     done = subprocess.run([sys.executable, "-c", COMPILE], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 12
+    assert len(done.stdout.splitlines()) == 16

@@ -6,6 +6,9 @@ registers. Programs do not wait for one another. The projections W x + b and the
 matrix products over all steps, outside of the kernels. U stays on the multiprocessor where it fits, and is
 read slice by slice at each step where it does not, whichever is the faster.
 
+No multiprocessor holds more than `LARGEST` units. A larger LSTM or GRU takes torch's product at each step,
+and one kernel for all that its gates do, in place of nine operations forward and fourteen backward.
+
 They are written for NVIDIA GPUs. They compile for an H100 (`python benchmarks/triton_kernels.py`), and have
 run in Triton's interpreter (TRITON_INTERPRET=1) alone: what they compute is tested, how fast they are is not
 known. Until it is, they are off, and LIT_SEQ_TRITON=1 in the environment turns them on.
@@ -44,8 +47,6 @@ def unavailable(weight: Tensor) -> str | None:
         return "the Triton kernels are for NVIDIA GPUs of compute capability 8.0 or later"
     if weight.dtype != torch.float32:
         return f"the Triton kernels are not for {weight.dtype}"
-    if weight.shape[-1] > LARGEST:
-        return f"the Triton kernels are for up to {LARGEST} hidden units"
     return None
 
 
@@ -54,6 +55,6 @@ def _installed() -> bool:
     return find_spec("triton") is not None
 
 
-def loops(cell: str) -> Loops:
-    """Return the passes of "elman", "gru" or "lstm"."""
-    return import_module(f"lit_seq.scan.gpu.{cell}").LOOPS
+def loops(cell: str, hidden: int) -> Loops:
+    """Return the passes of "elman", "gru" or "lstm"; an Elman net has at most `LARGEST` hidden units."""
+    return import_module(f"lit_seq.scan.gpu.{cell}{'' if hidden <= LARGEST else '_steps'}").LOOPS

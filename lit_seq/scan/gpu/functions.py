@@ -31,6 +31,28 @@ def previous(of_steps, first, t, at, state, step):
 
 
 @triton.jit
+def element(t, time, batch, hidden, elements, BLOCK: tl.constexpr):
+    """Return the program's share of a step's elements.
+
+    Args:
+        t: step.
+        time: steps.
+        batch: rows of a trial.
+        hidden: hidden units.
+        elements: trials·batch·hidden.
+        BLOCK: elements that a program takes.
+
+    Returns:
+        Whether each is one; its number, which is its place in a state (trials, batch, hidden); its row in
+        (trials, time, batch); and its unit.
+    """
+    number = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    of_state = number // hidden
+    row = (of_state // batch * time + t) * batch + of_state % batch
+    return number < elements, number, row, number % hidden
+
+
+@triton.jit
 def tanh(x):
     """(1 - e^{-2|x|}) / (1 + e^{-2|x|}) with the sign of x, which never overflows."""
     e = tl.exp(-2 * tl.abs(x))

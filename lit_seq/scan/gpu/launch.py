@@ -63,3 +63,27 @@ def launch(kernel: Any, tensors: list[Tensor], weight: Tensor, batch: int, time:
     # Triton launches on the current device, which need not be the tensors'.
     with torch.cuda.device(weight.device if weight.is_cuda else -1):
         kernel[grid](*tensors, weight, time, batch, hidden, HIDDEN=padded, PRECISION=precision, **options)
+
+
+def launch_elements(kernel: Any, tensors: list[Tensor], outputs: Tensor, t: int) -> None:
+    """Launch a kernel over the elements of a step, which do not depend on one another.
+
+    Args:
+        kernel: takes the tensors, t, time, batch, hidden, elements, and BLOCK.
+        tensors: dense, with the trials before all other dimensions where they are stacked.
+        outputs: (time, batch, hidden), likewise.
+        t: the step.
+    """
+    time, batch, hidden = outputs.shape[-3:]
+    elements = outputs.numel() // time
+    with torch.cuda.device(outputs.device if outputs.is_cuda else -1):
+        grid = (triton.cdiv(elements, _BLOCK),)
+        kernel[grid](*tensors, t, time, batch, hidden, elements, BLOCK=_BLOCK)
+
+
+_BLOCK = 1024
+
+
+def own(tensor: Tensor) -> Tensor:
+    """Return a dense copy, which may be written to."""
+    return tensor.clone(memory_format=torch.contiguous_format)
