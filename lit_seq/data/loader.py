@@ -1,6 +1,6 @@
 """Batches in an order that depends on nothing but the seed and the epoch, to be taken up anywhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,8 @@ class Loader:
     because Lightning rebuilds those with samplers of its own and warns that they have no workers.
 
     Args:
-        batches: gives a `Batch` for a key of `order`.
+        batches: gives a `Batch` for a key of `order`, which decides all of it: trials that are to be stacked
+            are not where it draws from the process's random numbers.
         order: keys of the batches of an epoch.
         num_workers: processes that make batches ahead of their use; 0: they are made when asked for.
     """
@@ -134,17 +135,22 @@ class Loader:
             # tells a new epoch from an old one, but not which one it is.
             self._ahead = self._named - epoch
             self._resumed = None
+        for batch in self._batches(self.order(self.epoch)[self._drawn :]):
+            self._drawn += 1
+            yield batch
+
+    def _batches(self, keys: Sequence[Any]) -> Iterable[Batch]:
+        if self.num_workers == 0:
+            # Without a DataLoader, which takes longer than many a batch.
+            return map(self.batches.__getitem__, keys)
         # A generator of its own keeps torch's global one, and with it dropout, as it was.
-        drawing = DataLoader(
+        return DataLoader(
             self.batches,
             batch_size=None,
-            sampler=self.order(self.epoch)[self._drawn :],
+            sampler=keys,
             num_workers=self.num_workers,
             generator=torch.Generator(),
         )
-        for batch in drawing:
-            self._drawn += 1
-            yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Return the epoch, the name it was given, and how many of its batches were drawn."""

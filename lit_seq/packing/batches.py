@@ -1,16 +1,19 @@
 """One loader for all trials of a pack."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from lit_seq.data.batch import IGNORED, Batch
+from lit_seq.data.loader import Loader
 from lit_seq.data.tree import padded
-from lit_seq.packing.randomness import Stream
+from lit_seq.packing.function import Unpackable
+from lit_seq.packing.randomness import Stream, Watch
 
 
 class PackBatch(NamedTuple):
@@ -43,7 +46,8 @@ class PackLoader:
     Args:
         loaders: one a group; all of the same length.
         rows: the group of each trial.
-        streams: the random numbers that each loader draws from, as a shuffling `DataLoader` does.
+        streams: the random numbers that each loader draws from, as a shuffling `DataLoader` does; a `Loader`
+            draws from none.
     """
 
     batch_sampler = None
@@ -68,19 +72,39 @@ class PackLoader:
 
     def __iter__(self) -> Iterator[PackBatch]:
         drawing = {}
-        for group in sorted(set(self.rows)):
-            with self._streams[group].drawn_from():
+        for group in self._groups():
+            with self._own(group):
                 drawing[group] = iter(self._loaders[group])
-        while True:
-            batches = {}
-            # Trials leave between two batches, and a group with the last of its trials.
-            for group in sorted(set(self.rows)):
-                with self._streams[group].drawn_from():
-                    batch = next(drawing[group], None)
-                if batch is None:
-                    return
-                batches[group] = batch
+        while (batches := self._draw(drawing)) is not None:
             yield self._join(batches)
+
+    def _groups(self) -> list[int]:
+        # Trials leave between two batches, and a group with the last of its trials.
+        return sorted(set(self.rows))
+
+    def _own(self, group: int) -> AbstractContextManager[None]:
+        """Let the loader of a group draw from its own random numbers, if it draws from any."""
+        return (
+            nullcontext() if isinstance(self._loaders[group], Loader) else self._streams[group].drawn_from()
+        )
+
+    def _draw(self, drawing: dict[int, Iterator[Any]]) -> dict[int, Any] | None:
+        """Return the next batch of each group; None where there is none left.
+
+        Raises:
+            Unpackable: a `Loader` draws from the process's random numbers, which are no trial's.
+        """
+        watch = Watch()
+        batches = {}
+        for group in self._groups():
+            with self._own(group):
+                batch = next(drawing[group], None)
+            if batch is None:
+                return None
+            batches[group] = batch
+        if watch.saw_some_drawn():
+            raise Unpackable("the data draws from the process's random numbers where it makes a batch")
+        return batches
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of one loader: they are in step."""
@@ -98,9 +122,13 @@ class PackLoader:
             return PackBatch(first, shared=True)
         steps = None
         if isinstance(first, Batch):
-            own = {group: _steps(batch) for group, batch in batches.items()}
-            steps = [own[row] for row in self.rows] if any(s != _steps(first) for s in own.values()) else None
-            batches = dict(zip(batches, _padded(list(batches.values())), strict=True))
+            if any(_shapes(batch) != _shapes(first) for batch in others):
+                own = {group: _steps(batch) for group, batch in batches.items()}
+                steps = [own[row] for row in self.rows]
+                batches = dict(zip(batches, _padded(list(batches.values())), strict=True))
+            if first.tree is None:
+                columns = zip(*(batches[row] for row in self.rows), strict=True)
+                return PackBatch(Batch(*map(_stack, columns)), False, steps)
         leaves, structures = zip(*(tree_flatten(batches[row]) for row in self.rows), strict=True)
         return PackBatch(
             tree_unflatten([_stack(of) for of in zip(*leaves, strict=True)], structures[0]), False, steps
@@ -117,6 +145,12 @@ def _equal(one: Any, other: Any) -> bool:
         a is b or (torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b)
         for a, b in zip(leaves, others, strict=True)
     )
+
+
+def _shapes(batch: Batch) -> Any:
+    """Return the shapes of all that may be padded."""
+    tree = () if batch.tree is None else tuple(leaf.shape for leaf in tree_leaves(batch.tree))
+    return batch.inputs.shape, batch.targets.shape, tree
 
 
 def _steps(batch: Batch) -> dict[str, int]:

@@ -9,7 +9,7 @@ from torch import nn
 
 from lit_seq.diagnostics import Diagnostic
 from lit_seq.packing.function import Unpackable
-from lit_seq.packing.optimisers import RULES
+from lit_seq.packing.update_rules import RULES
 
 PER_RUN = ("seed_everything", "name", "runs_dir")
 """Keys of the command line that each trial of a pack has for itself."""
@@ -39,7 +39,7 @@ def pack_key(config: dict[str, Any]) -> PackKey:
     """Return what trials must have in common to be stacked with the one of this configuration.
 
     The values are those of `PER_RUN` and `PER_TRIAL`, those of `EarlyStopping` and of diagnostics, the data's
-    seed, those that an optimiser's stacked rule reads (`lit_seq.packing.optimisers.RULES`), a schedule's
+    seed, those that an optimiser's stacked rule reads (`lit_seq.packing.update_rules.RULES`), a schedule's
     options, and those that the classes of model, core and cell declare in `values`.
 
     Args:

@@ -12,14 +12,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lit_seq.packing.batches import PackBatch, PackLoader, of_trial
-from lit_seq.packing.clipping import Threshold, clip, norms
+from lit_seq.packing.clipping import Clipping, norms
 from lit_seq.packing.function import DifferentShapes, Step, Unpackable
 from lit_seq.packing.held_out import HeldOut
 from lit_seq.packing.keys import different_keys, trainer_values
 from lit_seq.packing.memory import TooLarge, free_bytes, step_bytes
-from lit_seq.packing.optimisers import RULES, StackedOptimizer
+from lit_seq.packing.optimizer import StackedOptimizer
 from lit_seq.packing.stacked import StackedModel
 from lit_seq.packing.trial import PackedTrial
+from lit_seq.packing.update_rules import RULES
 from lit_seq.topologies import Topology
 from lit_seq.topologies.topology import log_every
 
@@ -87,7 +88,7 @@ class Pack(L.LightningModule):
         self._carries = getattr(self.stacked.template, "carries_state", False)
         self._tried: set[bool] = set()
         self._sized = len(self.trials) == 1
-        self._clips: list[Threshold] = [trial.clip for trial in trials]
+        self._clip = Clipping([trial.clip for trial in trials])
         self._carried: Any = None
         self._set_aside: Any = None
         self._logged: dict[str, Tensor] = {}
@@ -159,35 +160,35 @@ class Pack(L.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
         """Clip each trial by its own threshold, and log norms before and after."""
-        parameters = list(self.stacked.stacked)
+        gradients = self._optimizer.gradients()
         logs = self._logs_now() and isinstance(self.stacked.template, Topology)
         if logs:
-            self._logged["train/gradient_norm"] = norms(parameters)
-        clip(parameters, self._clips)
-        if logs and any(value for value, _ in self._clips):
-            self._logged["train/gradient_norm_clipped"] = norms(parameters)
+            self._logged["train/gradient_norm"] = norms(gradients)
+        self._clip(gradients)
+        if logs and self._clip.any:
+            self._logged["train/gradient_norm_clipped"] = norms(gradients)
 
-    def write_training_row(self) -> None:
-        """Log what the step that is ending left to log."""
-        if self._logged:
-            self._write(self._logged)
-            self._logged = {}
+    def write_training_row(self) -> bool:
+        """Log what the step that is ending left to log, and tell whether that was something."""
+        if not self._logged:
+            return False
+        self._write(self._logged)
+        self._logged = {}
+        return True
 
     def drop(self, rows: Sequence[int]) -> None:
         """Take trials out of the stack, between two steps."""
         kept = [row for row in range(len(self.trials)) if row not in rows]
         index = torch.tensor(kept, device=self.device)
         self.stacked.keep(kept)
-        optimizer = self.trainer.optimizers[0]
-        assert isinstance(optimizer, StackedOptimizer)
-        optimizer.keep(list(self.stacked.stacked), kept)
+        self._optimizer.keep(list(self.stacked.stacked), kept)
         for config in self.trainer.lr_scheduler_configs:
             assert isinstance(config.scheduler, StackedSchedule)
             config.scheduler.trials = [config.scheduler.trials[row] for row in kept]
         if self._carried is not None:
             self._carried = torch.utils._pytree.tree_map(lambda state: state[index], self._carried)
         self.trials = [self.trials[row] for row in kept]
-        self._clips = [self._clips[row] for row in kept]
+        self._clip = Clipping([trial.clip for trial in self.trials])
         self._rows = [self._rows[row] for row in kept]
         for loader in self._loaders:
             loader.rows = list(self._rows)
@@ -205,6 +206,12 @@ class Pack(L.LightningModule):
             start = self.stacked.template.initial_state(leaves[0].shape[1])
             _, structure = torch.utils._pytree.tree_flatten(start)
             self._carried = torch.utils._pytree.tree_unflatten(leaves, structure)
+
+    @property
+    def _optimizer(self) -> StackedOptimizer:
+        optimizer = self.trainer.optimizers[0]
+        assert isinstance(optimizer, StackedOptimizer)
+        return optimizer
 
     def _check_size(self, batch: PackBatch) -> None:
         """Compare what a step of one trial takes with the memory that is free."""

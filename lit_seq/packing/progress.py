@@ -1,5 +1,6 @@
 """What happens around a pack's steps: status, texts, and which trials leave."""
 
+import time
 import traceback
 from typing import Any, Literal
 
@@ -14,8 +15,11 @@ from lit_seq.packing.trial_trainer import TrialTrainer
 from lit_seq.topologies import Topology
 from lit_seq.training.halving import judge
 from lit_seq.training.record import Diverged
-from lit_seq.training.samples import Samples
+from lit_seq.training.samples import Samples, moment
 from lit_seq.training.wandb_stop import asked_to_stop
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks at whose status.json is to be written."""
 
 
 class PackProgress(L.Callback):
@@ -32,6 +36,8 @@ class PackProgress(L.Callback):
     def __init__(self, pack: Pack, checkpoints: PackCheckpoints) -> None:
         self._pack, self._checkpoints = pack, checkpoints
         self._trainers: dict[PackedTrial, Any] = {}
+        self._diagnosed = any(trial.diagnostics for trial in pack.trials)
+        self._looked = 0.0
         for trial in pack.trials:
             # Each is flushed to the disk, which a step waits for: four a second cost 2 %.
             trial.recording.record.period = max(1.0, len(pack.trials) / 4)
@@ -57,7 +63,7 @@ class PackProgress(L.Callback):
 
     def on_before_optimizer_step(self, *args: Any) -> None:
         """Count the steps that are clipped, where a trial asks for that."""
-        for row, trial in enumerate(self._pack.trials):
+        for row, trial in enumerate(self._pack.trials if self._diagnosed else []):
             for one in trial.diagnostics:
                 if isinstance(one, ClippedSteps):
                     gradients = [p.grad[row] for p in self._pack.stacked.stacked if p.grad is not None]
@@ -69,18 +75,16 @@ class PackProgress(L.Callback):
         Raises:
             AllDropped: none is left.
         """
-        self._pack.write_training_row()
-        self._let_diverged_go(trainer)
-        self._halve(trainer)
+        # What is done for each trial at each step is many times what is done for one.
+        written = self._pack.write_training_row()
+        if written or time.monotonic() - self._looked >= _LOOK_EVERY:
+            self._looked = time.monotonic()
+            self._let_diverged_go(trainer)
+        if written:
+            self._halve(trainer)
         self._stop_those_asked()
-        for row, trial in enumerate(self._pack.trials):
-            model = self._pack.stacked.template
-            lookers: list[Diagnostic | Samples] = [*trial.diagnostics, trial.recording.samples]
-            due = [looker for looker in lookers if looker.is_due(trainer)]
-            if isinstance(model, Topology) and due:
-                self._pack.stacked.solo(row)
-                for looker in due:
-                    looker.write(self._trainers[trial], model, self._pack.held_out_data(row))
+        if self._diagnosed or moment(trainer) is not None:
+            self._show(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let go of trials whose validation loss is not a number, and stop those that are to stop.
@@ -104,6 +108,17 @@ class PackProgress(L.Callback):
         """Take the final step count."""
         for trial in self._pack.trials:
             trial.recording.record.status.step = trainer.global_step
+
+    def _show(self, trainer: L.Trainer) -> None:
+        """Let diagnostics look, and write samples, where it is time."""
+        model = self._pack.stacked.template
+        for row, trial in enumerate(self._pack.trials):
+            lookers: list[Diagnostic | Samples] = [*trial.diagnostics, trial.recording.samples]
+            due = [looker for looker in lookers if looker.is_due(trainer)]
+            if isinstance(model, Topology) and due:
+                self._pack.stacked.solo(row)
+                for looker in due:
+                    looker.write(self._trainers[trial], model, self._pack.held_out_data(row))
 
     def _let_diverged_go(self, trainer: L.Trainer) -> None:
         diverged: dict[PackedTrial, End] = {}

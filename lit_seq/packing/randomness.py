@@ -59,6 +59,17 @@ class Stream:
         random.setstate(self._python)
 
 
+class Watch:
+    """Tells whether the process's random numbers were drawn from since it was made; only those on the CPU."""
+
+    def __init__(self) -> None:
+        self._torch, self._python = torch.get_rng_state(), random.getstate()
+
+    def saw_some_drawn(self) -> bool:
+        """Return whether somebody drew."""
+        return not torch.equal(self._torch, torch.get_rng_state()) or self._python != random.getstate()
+
+
 class OwnSteps:
     """How many steps each trial's batch has alone, before it is padded like those of the others.
 

@@ -53,13 +53,13 @@ class Samples(L.Callback):
 
     def is_due(self, trainer: L.Trainer) -> bool:
         """Return whether this is one of the three moments, and its samples are not written yet."""
-        return self._moment(trainer) not in (None, *self._moments)
+        return moment(trainer) not in (None, *self._moments)
 
     @rank_zero_only
     def write(self, trainer: L.Trainer, model: Topology, held_out: Iterable[Batch]) -> None:
         """Write what the model says of held-out data."""
-        moment, step = self._moment(trainer), trainer.global_step
-        assert moment is not None
+        now, step = moment(trainer), trainer.global_step
+        assert now is not None
         was_training = model.training
         model.eval()
         convert = trainer.precision_plugin.convert_input
@@ -69,8 +69,8 @@ class Samples(L.Callback):
             samples = [*model.samples(batches), *model.remarks(self._metrics.validations)]
         samples += [s for one in trainer.callbacks if isinstance(one, Diagnostic) for s in one.samples]  # type: ignore[attr-defined]
         model.train(was_training)
-        self._moments.append(moment)
-        self._lines += [{"step": step, "moment": moment, **to_line(sample)} for sample in samples]
+        self._moments.append(now)
+        self._lines += [{"step": step, "moment": now, **to_line(sample)} for sample in samples]
         if not self._lines:
             return
         with replacing(self._path) as file:
@@ -78,7 +78,9 @@ class Samples(L.Callback):
         if self._wandb_run is not None:
             self._wandb_run.log_samples(self._lines, step - 1)
 
-    def _moment(self, trainer: L.Trainer) -> str | None:
-        steps = trainer.estimated_stepping_batches
-        moments = {1: "start"} if steps == float("inf") else {1: "start", steps // 2: "middle", steps: "end"}
-        return moments.get(trainer.global_step)
+
+def moment(trainer: L.Trainer) -> str | None:
+    """Return which of the three moments it is: "start", "middle" or "end"; None between them."""
+    steps = trainer.estimated_stepping_batches
+    moments = {1: "start"} if steps == float("inf") else {1: "start", steps // 2: "middle", steps: "end"}
+    return moments.get(trainer.global_step)

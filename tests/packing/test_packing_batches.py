@@ -1,8 +1,13 @@
+import random
+
+import pytest
 import torch
 from torch import tensor
 
 from lit_seq.data import IGNORED, Batch
+from lit_seq.data.loader import Loader, in_turn
 from lit_seq.packing.batches import PackLoader
+from lit_seq.packing.function import Unpackable
 from lit_seq.packing.randomness import Stream
 
 
@@ -42,3 +47,23 @@ def test_what_has_no_time_stays_and_nothing_else_is_lost():
     assert step.batch.inputs.equal(torch.stack(pictures))
     assert step.batch.targets.tolist() == [[0, 1], [0, 1]]
     assert step.batch.motifs.tolist() == [[2, 3], [2, 3]]
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(()), random.random])
+def test_data_that_draws_from_the_process_is_not_stacked(draw):
+    """Its numbers would depend on the other trials; a loader of another kind has numbers of its own."""
+
+    class Now(torch.utils.data.Dataset):
+        def __getitem__(self, index):
+            return Batch(torch.full((1, 1), float(draw() if index else 0.0)), tensor([0]))
+
+    steps = iter(PackLoader([Loader(Now(), in_turn(2)) for _ in range(2)], range(2), []))
+    next(steps)
+    with pytest.raises(Unpackable, match="draws from the process's random numbers"):
+        next(steps)
+    before = torch.get_rng_state(), random.getstate()
+    streams = [Stream() for _ in range(2)]
+    own = list(PackLoader([torch.utils.data.DataLoader(Now(), None, sampler=[0, 1])] * 2, range(2), streams))
+    assert own[1].batch.inputs.shape[-2:] == (1, 1)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == random.getstate()

@@ -1,14 +1,14 @@
 """torch.optim's update rules for stacked trials, each trial with its own values.
 
-A stacked parameter is (trials, …). The coefficients of an update are computed for all trials at once in
-float64, as torch.optim computes them in Python, and then cast to the parameter's type.
+Parameters are (trials, elements). The coefficients of an update are computed for all trials at once in
+float64, as torch.optim computes them in Python, and then cast to the parameters' type.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 
@@ -21,28 +21,30 @@ class Values:
     """
 
     def __init__(self, groups: Sequence[dict[str, Any]], device: torch.device) -> None:
-        self.groups, self.device = groups, device
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read the groups again, after a scheduler changed them."""
+        self._groups, self._device = groups, device
         self._values: dict[str, Tensor] = {}
+        self._any: dict[str, bool] = {}
 
     def __getitem__(self, name: str) -> Tensor:
-        """Return the values of `name`, (trials,) float64; "beta1" and "beta2" are those of "betas"."""
+        """Return the values of `name`, (trials, 1) float64; "beta1" and "beta2" are those of "betas"."""
         if name not in self._values:
             key, index = ("betas", int(name[-1]) - 1) if name.startswith("beta") else (name, None)
-            plain = [group[key] if index is None else group[key][index] for group in self.groups]
-            self._values[name] = torch.tensor(plain, dtype=torch.float64, device=self.device)
+            plain = [[group[key] if index is None else group[key][index]] for group in self._groups]
+            self._values[name] = torch.tensor(plain, dtype=torch.float64, device=self._device)
         return self._values[name]
 
     def any(self, name: str) -> bool:
         """Tell whether some trial's value of `name` is not zero."""
-        return any(group[name] for group in self.groups)
+        if name not in self._any:
+            self._any[name] = any(group[name] for group in self._groups)
+        return self._any[name]
 
 
 Rule = Callable[[Tensor, Tensor, dict[str, Tensor], Values], None]
-"""(parameter, gradient, state, values): updates parameter and state in place."""
+"""(parameter, gradient, state, values): updates parameter and state in place.
+
+What a state holds is shaped like the parameter, but for "step", (trials,).
+"""
 
 
 def sgd(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Values) -> None:
@@ -96,7 +98,7 @@ def adam(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: 
     beta1, beta2 = values["beta1"], values["beta2"]
     state["exp_avg"].lerp_(gradient, _like(parameter, 1 - beta1))
     state["exp_avg_sq"].mul_(_like(parameter, beta2)).add_(_like(parameter, 1 - beta2) * gradient * gradient)
-    step = state["step"].double()
+    step = state["step"].double().unsqueeze(1)
     size, root = values["lr"] / (1 - beta1**step), (1 - beta2**step).sqrt()
     corrected = (state["exp_avg_sq"].sqrt() / _like(parameter, root)).add_(_like(parameter, values["eps"]))
     parameter.addcdiv_(_like(parameter, -size) * state["exp_avg"], corrected)
@@ -111,57 +113,8 @@ RULES: dict[type[Optimizer], tuple[Rule, tuple[str, ...]]] = {
 """Optimisers that stack, and their arguments that may differ between the trials of a pack."""
 
 
-class StackedOptimizer(Optimizer):
-    """One optimiser over stacked parameters whose trials keep their own values.
-
-    Args:
-        parameters: stacked parameters, each (trials, …).
-        trials: each trial's own torch.optim optimiser, all of one class in `RULES`; schedulers act on these.
-    """
-
-    def __init__(self, parameters: Sequence[nn.Parameter], trials: Sequence[Optimizer]) -> None:
-        super().__init__(parameters, {})
-        self.trials = list(trials)
-        self._rule = RULES[type(self.trials[0])][0]
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Take up new values of the trials' optimisers."""
-        device = self.param_groups[0]["params"][0].device
-        self._values = Values([trial.param_groups[0] for trial in self.trials], device)
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update all trials."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for parameter in self.param_groups[0]["params"]:
-            if parameter.grad is not None:
-                self._rule(parameter, parameter.grad, self.state[parameter], self._values)
-        return loss
-
-    def keep(self, parameters: Sequence[nn.Parameter], rows: Sequence[int]) -> None:
-        """Go on with some trials only.
-
-        Args:
-            parameters: the stacked parameters that remain, in the order of the old ones.
-            rows: the trials that remain.
-        """
-        index = torch.tensor(rows, device=parameters[0].device)
-        for old, new in zip(self.param_groups[0]["params"], parameters, strict=True):
-            state = self.state.pop(old, {})
-            if state:
-                self.state[new] = {name: value[index.to(value.device)] for name, value in state.items()}
-        self.param_groups[0]["params"] = list(parameters)
-        self.trials = [self.trials[row] for row in rows]
-        self.refresh()
-
-
 def _like(parameter: Tensor, coefficient: Tensor) -> Tensor:
-    """Cast and shape (trials,) to broadcast over a stacked parameter."""
-    return coefficient.to(parameter.dtype).view(-1, *[1] * (parameter.dim() - 1))
+    return coefficient.to(parameter.dtype)
 
 
 def _decayed(parameter: Tensor, gradient: Tensor, values: Values) -> Tensor:

@@ -1,0 +1,112 @@
+"""What a step of a pack costs besides its arithmetic, by the number of its trials.
+
+    python benchmarks/pack_step.py [--quick] [--write]
+
+The model is so small that its arithmetic hardly counts (adding problem, T = 4, batch 2, LSTM of 4 units,
+Adam, clipping by norm; one thread, no W&B), so that what is left is what Lightning, the stack, the optimiser
+and the bookkeeping of the trials cost. The trials see the same batches (`data.seed`), or each its own, as
+they do by default. A step's time is the median of all steps of a run but the first 20, in processor time;
+given is the median of the runs, which take turns, and in brackets their range.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import time
+from contextlib import redirect_stderr
+from datetime import date
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+import lightning as L
+import torch
+from page import device_name, write
+from sweep_sides import OFFLINE
+
+from lit_seq.packing.pack import Pack
+from lit_seq.packing.run import run_pack
+from lit_seq.topologies import ManyToOne
+
+SKIPPED = 20
+OPTIONS = {
+    "model": "ManyToOne",
+    "model.core.cell": "LSTM",
+    "model.core.hidden_size": 4,
+    "data": "AddingProblem",
+    "data.length": 4,
+    "data.batch_size": 2,
+    "trainer.gradient_clip_val": 1.0,
+    "trainer.limit_val_batches": 1,
+    "trainer.enable_progress_bar": "false",
+    "checkpoint.every_seconds": 1000,
+    "wandb.mode": "disabled",
+}
+
+
+def step_time(trials: int, own_data: bool, steps: int) -> float:
+    """Train trials, as a pack if they are several, and return the milliseconds of a step."""
+    module: type[L.LightningModule] = Pack if trials > 1 else ManyToOne
+    original = module.training_step
+    starts: list[float] = []
+
+    def training_step(self: Any, *batch: Any) -> Any:
+        starts.append(time.process_time())
+        return original(self, *batch)
+
+    with TemporaryDirectory() as folder, patch.object(module, "training_step", training_step):
+        common = {**OPTIONS, "trainer.max_steps": steps, "trainer.val_check_interval": steps}
+        common |= {"runs_dir": folder} if own_data else {"runs_dir": folder, "data.seed": 0}
+        commands = [
+            [f"--{key}={value}" for key, value in {**common, "seed_everything": trial, "name": trial}.items()]
+            for trial in range(trials)
+        ]
+        with Path(folder, "log.txt").open("w") as log, redirect_stderr(log):
+            codes = run_pack([["fit", *command] for command in commands])
+    if any(codes):
+        sys.exit(f"not all trials finished: {codes}")
+    return 1000 * statistics.median(later - one for one, later in pairwise(starts[SKIPPED:]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="one turn")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results/")
+    options = parser.parse_args()
+    os.environ |= OFFLINE
+    torch.set_num_threads(1)
+    versions = ", ".join(f"{package} {metadata.version(package)}" for package in ("torch", "lightning"))
+    sizes, steps, turns = (1, 2, 16, 64, 128), 300, 1 if options.quick else 3
+    cases = [(size, own) for size in sizes for own in (False, True)]
+    times: dict[tuple[int, bool], list[float]] = {case: [] for case in cases}
+    for _ in range(turns):
+        for case in cases:
+            times[case].append(step_time(*case, steps))
+    lines = [
+        f"# What a step of a pack costs besides its arithmetic on {device_name('cpu')}",
+        f"\n{date.today()}, Python {platform.python_version()}, {versions}. "
+        f"`python {' '.join(['benchmarks/pack_step.py', *sys.argv[1:]])}`, whose docstring says what is "
+        "measured and how. Milliseconds of processor time a step; 1 is a trial by itself, in no pack.\n",
+        "| trials | the same batches | its own batches each |",
+        "|---|---|---|",
+    ]
+    for size in sizes:
+        cells = [
+            f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+            for found in (times[size, False], times[size, True])
+        ]
+        lines.append(f"| {size} | {' | '.join(cells)} |")
+    print("\n".join(lines))
+    if options.write:
+        write("pack-step", "cpu", "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
