@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -178,8 +178,21 @@ def _check_ranges(config: Namespace) -> None:
         )
     if config.name and (Path(config.name).name != config.name or config.name.startswith(".")):
         raise UserError(f"--name is {config.name!r}; it must be the name of one folder, in --runs_dir.")
+    _check_optimizer(vars(config.optimizer.get("init_args") or Namespace()))
     if config.checkpoint.monitor and config.model:
         check_metric(config, config.checkpoint.monitor, "--checkpoint.monitor")
+
+
+def _check_optimizer(options: Mapping[str, Any]) -> None:
+    """Refuse what an optimiser would stumble over at its first step."""
+    if options.get("capturable") and not torch.cuda.is_available():
+        raise UserError("--optimizer.capturable is for a GPU, and there is none here; leave it out.")
+    if options.get("differentiable"):
+        raise UserError("--optimizer.differentiable is for derivatives of a whole training; leave it out.")
+    if options.get("fused") and options.get("foreach"):
+        raise UserError(
+            "--optimizer.fused and --optimizer.foreach exclude each other; leave one of them out."
+        )
 
 
 def _unfolded(arguments: Sequence[str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from lit_seq.packing.memory import TooLarge, free_bytes, step_bytes
 from lit_seq.packing.optimizer import StackedOptimizer
 from lit_seq.packing.stacked import StackedModel
 from lit_seq.packing.trial import PackedTrial
-from lit_seq.packing.update_rules import RULES
+from lit_seq.packing.update_rules import without_rule
 from lit_seq.topologies import Topology
 from lit_seq.topologies.topology import log_every
 
@@ -76,8 +76,8 @@ class Pack(L.LightningModule):
                 raise Unpackable("there is more than one optimiser or parameter group")
             if isinstance(trial.scheduler, dict):
                 raise Unpackable("the schedule has options of its own")
-            if type(trial.optimizer) not in RULES:
-                raise Unpackable(f"{type(trial.optimizer).__name__} has no stacked form")
+            if without := without_rule(trial.optimizer):
+                raise Unpackable(without)
             if isinstance(trial.scheduler, ReduceLROnPlateau):
                 raise Unpackable("ReduceLROnPlateau follows the metrics of a single run")
         try:

@@ -49,7 +49,7 @@ What a state holds is shaped like the parameter, but for "step", (trials,).
 
 def sgd(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Values) -> None:
     """Sutskever et al. 2013 in torch's form: v ← μ v + (1-τ) g; θ ← θ - lr v, or θ - lr (g + μ v)."""
-    gradient = _decayed(parameter, gradient, values)
+    gradient = _decayed(parameter, _descended(gradient, values), values)
     if values.any("momentum"):
         momentum = _like(parameter, values["momentum"])
         if "momentum_buffer" not in state:
@@ -68,7 +68,7 @@ def sgd(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: V
 
 def rmsprop(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Values) -> None:
     """Tieleman and Hinton 2012: r ← α r + (1-α) g²; θ ← θ - lr g/(√r + ε); centered: Graves 2013."""
-    gradient = _decayed(parameter, gradient, values)
+    gradient = _decayed(parameter, _descended(gradient, values), values)
     _count(parameter, state, "square_avg")
     kept, new = _like(parameter, values["alpha"]), _like(parameter, 1 - values["alpha"])
     state["square_avg"].mul_(kept).add_(new * gradient * gradient)
@@ -87,8 +87,12 @@ def rmsprop(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], value
 
 
 def adam(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Values) -> None:
-    """Kingma and Ba 2015, algorithm 1; AdamW is Loshchilov and Hutter 2019, algorithm 2."""
+    """Kingma and Ba 2015, algorithm 1; AdamW is Loshchilov and Hutter 2019, algorithm 2.
+
+    With AMSGrad, Reddi, Kale and Kumar 2018, algorithm 2.
+    """
     _count(parameter, state, "exp_avg", "exp_avg_sq")
+    gradient = _descended(gradient, values)
     if values.any("weight_decay"):
         decoupled = _like(parameter, values["decoupled_weight_decay"]) != 0
         decay = _like(parameter, values["weight_decay"])
@@ -100,21 +104,46 @@ def adam(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: 
     state["exp_avg_sq"].mul_(_like(parameter, beta2)).add_(_like(parameter, 1 - beta2) * gradient * gradient)
     step = state["step"].double().unsqueeze(1)
     size, root = values["lr"] / (1 - beta1**step), (1 - beta2**step).sqrt()
-    corrected = (state["exp_avg_sq"].sqrt() / _like(parameter, root)).add_(_like(parameter, values["eps"]))
+    variance = state["exp_avg_sq"]
+    if values.any("amsgrad"):
+        largest = state.setdefault("max_exp_avg_sq", torch.zeros_like(parameter))
+        torch.maximum(largest, variance, out=largest)
+        variance = torch.where(_like(parameter, values["amsgrad"]) != 0, largest, variance)
+    corrected = (variance.sqrt() / _like(parameter, root)).add_(_like(parameter, values["eps"]))
     parameter.addcdiv_(_like(parameter, -size) * state["exp_avg"], corrected)
 
 
 RULES: dict[type[Optimizer], tuple[Rule, tuple[str, ...]]] = {
-    SGD: (sgd, ("lr", "momentum", "dampening", "weight_decay", "nesterov")),
-    RMSprop: (rmsprop, ("lr", "alpha", "eps", "weight_decay", "momentum", "centered")),
-    Adam: (adam, ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay")),
-    AdamW: (adam, ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay")),
+    SGD: (sgd, ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")),
+    RMSprop: (rmsprop, ("lr", "alpha", "eps", "weight_decay", "momentum", "centered", "maximize")),
+    Adam: (adam, ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay", "amsgrad", "maximize")),
+    AdamW: (adam, ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay", "amsgrad", "maximize")),
 }
 """Optimisers that stack, and their arguments that may differ between the trials of a pack."""
+
+_SAME_NUMBERS = {"capturable", "differentiable", "foreach", "fused"}
+_NO_OPTIONS = {"params", "initial_lr"}
+
+
+def without_rule(optimizer: Optimizer) -> str | None:
+    """Return why there is no stacked form of an optimiser; None where there is one."""
+    name = type(optimizer).__name__
+    if type(optimizer) not in RULES:
+        return f"{name} has no stacked form"
+    known = {*RULES[type(optimizer)][1], *_SAME_NUMBERS, *_NO_OPTIONS}
+    unknown = sorted({*optimizer.param_groups[0]} - known)
+    return f"{name} with {unknown[0]} has no stacked form" if unknown else None
 
 
 def _like(parameter: Tensor, coefficient: Tensor) -> Tensor:
     return coefficient.to(parameter.dtype)
+
+
+def _descended(gradient: Tensor, values: Values) -> Tensor:
+    """Turn the gradient of a trial that is to maximise."""
+    if not values.any("maximize"):
+        return gradient
+    return gradient * _like(gradient, 1 - 2 * values["maximize"])
 
 
 def _decayed(parameter: Tensor, gradient: Tensor, values: Values) -> Tensor:

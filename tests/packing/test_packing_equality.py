@@ -56,7 +56,7 @@ OPTIMISERS = {
     "sgd": ["--optimizer", "SGD", "--optimizer.momentum", "0.9"],
     "rmsprop": ["--optimizer", "RMSprop", "--optimizer.weight_decay", "0.01"],
     "adam": ["--optimizer", "Adam"],
-    "adamw": ["--optimizer", "AdamW"],
+    "adamw": ["--optimizer", "AdamW", "--optimizer.amsgrad", "true"],
 }
 OTHERS = [name for name in OPTIMISERS if name != "adam"]
 COMMON = [
