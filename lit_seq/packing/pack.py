@@ -148,7 +148,8 @@ class Pack(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log what the epoch said of each trial."""
         self._carried = self._set_aside
-        self._write(self._held_out.metrics())
+        if not self.trainer.sanity_checking:
+            self._write(self._held_out.metrics())
 
     def configure_optimizers(self) -> Any:
         """Return the stacked optimiser, and the stacked schedule where the trials have one."""
@@ -255,7 +256,7 @@ class Pack(L.LightningModule):
 
     def _logs_now(self) -> bool:
         step = self.trainer.fit_loop.epoch_loop._batches_that_stepped
-        return (step + 1) % log_every(self.trainer) == 0
+        return (step + 1) % log_every(self.trainer) == 0 and not self.trainer.fit_loop._should_accumulate()
 
     def _write(self, metrics: dict[str, Tensor]) -> None:
         if not metrics:

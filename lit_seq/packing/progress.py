@@ -92,6 +92,8 @@ class PackProgress(L.Callback):
         Raises:
             AllDropped: none is left.
         """
+        if trainer.sanity_checking:
+            return
         self._let_diverged_go(trainer)
         self._stop_early(trainer, "on_validation_end")
         self._halve(trainer)

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lit_seq.checkpoint_file import go_on_from
 from lit_seq.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, main
@@ -129,7 +130,11 @@ def _train(trials: list[PackedTrial]) -> list[int]:
     """Train trials as a pack and return their exit codes."""
     pack = Pack(trials)
     checkpoints = PackCheckpoints(pack)
-    trainer = _trainer(trials[0], [PackProgress(pack, checkpoints), checkpoints])
+    try:
+        trainer = _trainer(trials[0], [PackProgress(pack, checkpoints), checkpoints])
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        # Alone, each says so.
+        raise Unpackable(f"there is no such trainer ({' '.join(str(error).split()).rstrip('.')})") from error
     print(f"A pack of {len(trials)} trials of {type(trials[0].model).__name__}", file=sys.stderr)
     try:
         with (

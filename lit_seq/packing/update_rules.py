@@ -122,7 +122,6 @@ RULES: dict[type[Optimizer], tuple[Rule, tuple[str, ...]]] = {
 """Optimisers that stack, and their arguments that may differ between the trials of a pack."""
 
 _SAME_NUMBERS = {"capturable", "differentiable", "foreach", "fused"}
-_NO_OPTIONS = {"params", "initial_lr"}
 
 
 def without_rule(optimizer: Optimizer) -> str | None:
@@ -130,8 +129,7 @@ def without_rule(optimizer: Optimizer) -> str | None:
     name = type(optimizer).__name__
     if type(optimizer) not in RULES:
         return f"{name} has no stacked form"
-    known = {*RULES[type(optimizer)][1], *_SAME_NUMBERS, *_NO_OPTIONS}
-    unknown = sorted({*optimizer.param_groups[0]} - known)
+    unknown = sorted({*optimizer.defaults} - {*RULES[type(optimizer)][1]} - _SAME_NUMBERS)
     return f"{name} with {unknown[0]} has no stacked form" if unknown else None
 
 

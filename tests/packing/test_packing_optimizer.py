@@ -104,7 +104,7 @@ def test_options_without_a_rule_are_refused():
     parameters = [nn.Parameter(torch.zeros(2))]
     optimizer = torch.optim.Adam(parameters, amsgrad=True, foreach=True)
     assert without_rule(optimizer) is None
-    optimizer.param_groups[0]["novel"] = True
+    optimizer.defaults["novel"] = True
     assert without_rule(optimizer) == "Adam with novel has no stacked form"
     assert without_rule(torch.optim.NAdam(parameters)) == "NAdam has no stacked form"
 
