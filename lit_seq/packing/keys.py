@@ -78,6 +78,8 @@ def trainer_values(trainer: dict[str, Any]) -> set[str]:
         raise Unpackable("several processes train it")
     if trainer.get("logger"):
         raise Unpackable("a logger of the user's own sees a single run only")
+    if str(trainer.get("precision")) in ("16", "16-mixed"):
+        raise Unpackable("precision 16-mixed scales losses, and leaves steps out, by what a single run does")
     names = {f"trainer.{name}" for name in PER_TRIAL}
     callbacks = trainer.get("callbacks") or []
     for callback in callbacks if isinstance(callbacks, list) else [callbacks]:

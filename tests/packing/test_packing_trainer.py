@@ -4,6 +4,8 @@ import pytest
 from test_packing_equality import assert_same_run, pack
 
 from lit_seq.cli import main
+from lit_seq.packing.function import Unpackable
+from lit_seq.packing.keys import trainer_values
 from lit_seq.packing.run import run_pack
 
 COMMON = [
@@ -64,3 +66,11 @@ def test_a_trainer_that_there_cannot_be_is_told_of_each_trial(tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.count("lit-seq: Trainer was configured with `enable_checkpointing=False`") == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "16", 16])
+def test_losses_that_are_scaled_by_the_run_are_in_no_pack(precision):
+    """A trial whose gradients overflow would leave out the steps of all others."""
+    with pytest.raises(Unpackable, match="16-mixed scales losses"):
+        trainer_values({"precision": precision})
+    assert trainer_values({"precision": "bf16-mixed"})
