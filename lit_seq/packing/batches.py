@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
+import lightning as L
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,6 +12,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflat
 
 from lit_seq.data.batch import IGNORED, Batch
 from lit_seq.data.loader import Loader
+from lit_seq.data.module import SequenceData
 from lit_seq.data.tree import padded
 from lit_seq.packing.function import Unpackable
 from lit_seq.packing.randomness import Stream, Watch
@@ -36,6 +38,28 @@ def of_trial(batch: PackBatch, trial: int) -> Any:
     if batch.shared:
         return batch.batch
     return tree_map(lambda leaf: leaf[trial] if isinstance(leaf, Tensor) else leaf, batch.batch)
+
+
+def check_data(data: L.LightningDataModule) -> None:
+    """Refuse data that acts in a hook, where a pack would not let it.
+
+    Raises:
+        Unpackable: it does.
+    """
+    for name in _HOOKS:
+        if getattr(type(data), name) not in (
+            getattr(base, name) for base in (L.LightningDataModule, SequenceData)
+        ):
+            raise Unpackable(f"{type(data).__name__} overrides {name}")
+
+
+_HOOKS = (
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+    "state_dict",
+    "load_state_dict",
+)
 
 
 class PackLoader:

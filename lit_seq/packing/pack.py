@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lit_seq.packing.batches import PackBatch, PackLoader, of_trial
+from lit_seq.packing.batches import PackBatch, PackLoader, check_data, of_trial
 from lit_seq.packing.clipping import Clipping, norms
 from lit_seq.packing.function import DifferentShapes, Step, Unpackable
 from lit_seq.packing.held_out import HeldOut
@@ -74,6 +74,7 @@ class Pack(L.LightningModule):
             trainer_values(trial.trainer_config)
             if not trial.has_one_optimizer:
                 raise Unpackable("there is more than one optimiser or parameter group")
+            check_data(trial.datamodule)
             if isinstance(trial.scheduler, dict):
                 raise Unpackable("the schedule has options of its own")
             if without := without_rule(trial.optimizer):

@@ -12,7 +12,9 @@ Every `lit_seq.topologies.Topology` stacks, and so does any other LightningModul
   buffers while it trains, as `torch.nn.BatchNorm1d` does.
 - Recurrence comes from `lit_seq.cores` or `lit_seq.scan`: `torch.nn.LSTM`, `GRU` and `RNN` have no rule for
   vmap.
-- It overrides no other hook of the training loop, and has one optimiser with one parameter group.
+- It overrides no other hook of the training loop, brings no callbacks, and has one optimiser with one
+  parameter group. Its LightningDataModule gives loaders, and has neither hooks of the batches' transfer nor a
+  state.
 - Arguments of its constructor that may differ between stacked trials, because they act through initial
   parameters, buffers, dropout rates or the optimiser alone, are named in a class attribute `values`.
 
@@ -42,6 +44,7 @@ _LOOP = (
     "optimizer_zero_grad",
     "lr_scheduler_step",
     "configure_gradient_clipping",
+    "configure_callbacks",
 )
 
 

@@ -72,6 +72,13 @@ class Hooked(Counter):
         pass
 
 
+class Calling(Counter):
+    """Cannot be stacked: it brings a callback."""
+
+    def configure_callbacks(self):
+        return [L.pytorch.callbacks.LearningRateMonitor()]
+
+
 class Wrong(Counter):
     """Declares a value that changes a shape."""
 
@@ -88,6 +95,13 @@ class Bits(L.LightningDataModule):
 
     def val_dataloader(self):
         return DataLoader(self.data, batch_size=10)
+
+
+class Shifted(Bits):
+    """Cannot be stacked: it changes its batches on their way to the device."""
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        return batch[0] + 1, batch[1]
 
 
 class Deadly(AddingProblem):

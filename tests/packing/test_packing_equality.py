@@ -327,10 +327,10 @@ def test_dropout_is_as_alone_where_trials_are_padded(tmp_path, capsys, task):
         assert_same_run(tmp_path / f"packed{index}", tmp_path / f"solo{index}", 1e-8)
 
 
-def users(folder, name, index, model="Counter"):
+def users(folder, name, index, model="Counter", data="Bits"):
     values = [f"--model.dropout=0.{index}", f"--model.lr=0.0{index + 1}"] if model == "Counter" else []
     return [
-        *("fit", "--model", f"packing_user_module.{model}", *values, "--data", "packing_user_module.Bits"),
+        *("fit", "--model", f"packing_user_module.{model}", *values, "--data", f"packing_user_module.{data}"),
         *("--trainer.precision", "64-true", "--trainer.max_steps", "40", "--trainer.log_every_n_steps", "1"),
         *("--trainer.enable_progress_bar", "false", "--wandb.mode", "disabled"),
         *("--seed_everything", str(index), "--trainer.gradient_clip_val=0.5"),
@@ -362,15 +362,17 @@ def test_a_users_own_module_packs(tmp_path, capsys):
 
 @pytest.mark.usefixtures("_importable")
 @pytest.mark.parametrize(
-    ("model", "reason"),
+    ("model", "data", "reason"),
     [
-        ("WithBatchNorm", "norm changes its buffers"),
-        ("Reading", "item()"),
-        ("Hooked", "on_train_batch_start"),
+        ("WithBatchNorm", "Bits", "norm changes its buffers"),
+        ("Reading", "Bits", "item()"),
+        ("Hooked", "Bits", "Hooked overrides on_train_batch_start"),
+        pytest.param("Calling", "Bits", "Calling overrides configure_callbacks", marks=pytest.mark.slow),
+        ("Counter", "Shifted", "Shifted overrides on_after_batch_transfer"),
     ],
 )
-def test_a_module_that_breaks_the_contract_runs_alone(tmp_path, capsys, model, reason):
-    assert run_pack([users(tmp_path, "run", index, model) for index in range(2)]) == [0, 0]
+def test_what_breaks_the_contract_runs_alone(tmp_path, capsys, model, data, reason):
+    assert run_pack([users(tmp_path, "run", index, model, data) for index in range(2)]) == [0, 0]
     said = capsys.readouterr().err
     assert "run one by one" in said
     assert reason in said
