@@ -1,6 +1,6 @@
 """Batches in an order that depends on nothing but the seed and the epoch, to be taken up anywhere."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,19 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         # Being a generator matters: Lightning makes the iterator before it names the epoch.
+        keys = self.begin()
+        # A DataLoader takes longer than many a batch.
+        made = (
+            self.made_by_workers(self.batches, keys)
+            if self.num_workers
+            else map(self.batches.__getitem__, keys)
+        )
+        for batch in made:
+            self.count()
+            yield batch
+
+    def begin(self) -> Sequence[Any]:
+        """Begin an iteration; return the keys of its batches, each of which is to be counted when used."""
         self._drawn = 0
         if self._resumed is not None:
             epoch, named, drawn = self._resumed["epoch"], self._resumed["named"], self._resumed["drawn"]
@@ -135,17 +148,17 @@ class Loader:
             # tells a new epoch from an old one, but not which one it is.
             self._ahead = self._named - epoch
             self._resumed = None
-        for batch in self._batches(self.order(self.epoch)[self._drawn :]):
-            self._drawn += 1
-            yield batch
+        return self.order(self.epoch)[self._drawn :]
 
-    def _batches(self, keys: Sequence[Any]) -> Iterable[Batch]:
-        if self.num_workers == 0:
-            # Without a DataLoader, which takes longer than many a batch.
-            return map(self.batches.__getitem__, keys)
+    def count(self) -> None:
+        """Count a batch as used."""
+        self._drawn += 1
+
+    def made_by_workers(self, batches: Dataset[Any], keys: Sequence[Any]) -> DataLoader[Any]:
+        """Return what `batches` gives for `keys`, made ahead by the loader's processes."""
         # A generator of its own keeps torch's global one, and with it dropout, as it was.
         return DataLoader(
-            self.batches,
+            batches,
             batch_size=None,
             sampler=keys,
             num_workers=self.num_workers,

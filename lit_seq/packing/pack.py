@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lit_seq.packing.batches import PackBatch, PackLoader, check_data, of_trial
+from lit_seq.packing.batches import PackBatch, of_trial
 from lit_seq.packing.clipping import Clipping, norms
 from lit_seq.packing.function import DifferentShapes, Step, Unpackable
 from lit_seq.packing.held_out import HeldOut
 from lit_seq.packing.keys import different_keys, trainer_values
+from lit_seq.packing.loader import PackLoader, check_data
 from lit_seq.packing.memory import TooLarge, free_bytes, step_bytes
 from lit_seq.packing.optimizer import StackedOptimizer
 from lit_seq.packing.stacked import StackedModel

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_seq.cores.dropout import StepDropout
+from lit_seq.packing.function import Unpackable
 
 
 class Stream:
@@ -60,14 +61,19 @@ class Stream:
 
 
 class Watch:
-    """Tells whether the process's random numbers were drawn from since it was made; only those on the CPU."""
+    """Watches the process's random numbers on the CPU from the moment when it is made."""
 
     def __init__(self) -> None:
         self._torch, self._python = torch.get_rng_state(), random.getstate()
 
-    def saw_some_drawn(self) -> bool:
-        """Return whether somebody drew."""
-        return not torch.equal(self._torch, torch.get_rng_state()) or self._python != random.getstate()
+    def check(self) -> None:
+        """Make sure that no batch drew from them: what one trial draws, another would not.
+
+        Raises:
+            Unpackable: one did.
+        """
+        if not torch.equal(self._torch, torch.get_rng_state()) or self._python != random.getstate():
+            raise Unpackable("the data draws from the process's random numbers where it makes a batch")
 
 
 class OwnSteps:

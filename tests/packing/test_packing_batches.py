@@ -1,13 +1,14 @@
+import multiprocessing
 import random
 
 import pytest
 import torch
 from torch import tensor
 
-from lit_seq.data import IGNORED, Batch
+from lit_seq.data import IGNORED, Batch, EmbeddedReber
 from lit_seq.data.loader import Loader, in_turn
-from lit_seq.packing.batches import PackLoader
 from lit_seq.packing.function import Unpackable
+from lit_seq.packing.loader import PackLoader
 from lit_seq.packing.randomness import Stream
 
 
@@ -67,3 +68,29 @@ def test_data_that_draws_from_the_process_is_not_stacked(draw):
     assert own[1].batch.inputs.shape[-2:] == (1, 1)
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == random.getstate()
+
+
+def test_batches_are_made_ahead_by_as_many_processes_as_a_trial_has():
+    """Of different lengths, for trials of which two share their data, one leaves, and all are resumed."""
+
+    def loader(workers):
+        datas = [EmbeddedReber(batch_size=3, train_batches=4, seed=s, num_workers=workers) for s in range(3)]
+        return PackLoader([data.train_dataloader() for data in datas], [0, 1, 1, 2], [])
+
+    here, ahead = loader(0), loader(2)
+    for step, (one, other) in enumerate(zip(here, ahead, strict=True)):
+        assert len(multiprocessing.active_children()) == 2
+        for part, expected in zip(other.batch[:3], one.batch[:3], strict=True):
+            assert torch.equal(part, expected)
+        assert other.steps == one.steps
+        assert other.batch.inputs.shape[0] == (4 if step < 2 else 2)
+        if step == 1:
+            # The first trial leaves, and one of the two that share their data.
+            here.rows, ahead.rows = [1, 2], [1, 2]
+            state = ahead.state_dict()
+    assert state == {"epoch": 0, "named": 0, "drawn": 2}
+    resumed = loader(2)
+    resumed.load_state_dict(state)
+    resumed.rows = [1, 2]
+    (third, _), (expected, _) = list(resumed), list(here)[2:]
+    assert torch.equal(third.batch.inputs, expected.batch.inputs)

@@ -34,6 +34,7 @@ OPTIONS = {
         *("--optimizer", "SGD", "--optimizer.momentum", "0.9", "--lr_scheduler", "CyclicLR"),
         *("--lr_scheduler.base_lr", "0.01", "--lr_scheduler.max_lr", "0.1", EPOCHS),
     ],
+    "made-ahead": [EPOCHS, "--data.num_workers=2"],
     "maximised": [STEPS, "--optimizer.maximize=true", "--optimizer.weight_decay=0.1"],
 }
 
