@@ -1,5 +1,6 @@
 """What a pack maps over its trials: one step of a model, as a function of parameters, buffers and batch."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -16,6 +17,22 @@ class Unpackable(Exception):
 
 class DifferentShapes(Unpackable):
     """A parameter or buffer has not the same shape in all trials."""
+
+
+def check_hooks(one: Any, names: Iterable[str], *bases: type) -> None:
+    """Refuse a model or data that does in a hook what a pack would not do.
+
+    Args:
+        one: the model or data.
+        names: the hooks.
+        bases: classes whose hooks do nothing that a pack does not.
+
+    Raises:
+        Unpackable: it overrides one of them.
+    """
+    for name in names:
+        if getattr(type(one), name, None) not in [getattr(base, name, None) for base in bases]:
+            raise Unpackable(f"{type(one).__name__} overrides {name}")
 
 
 class Step(NamedTuple):

@@ -4,36 +4,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import lightning as L
 from torch.utils.data import Dataset
 
 from lit_seq.data.loader import Loader
-from lit_seq.data.module import SequenceData
 from lit_seq.packing.batches import PackBatch, join, spread
-from lit_seq.packing.function import Unpackable
 from lit_seq.packing.randomness import Stream, Watch
 
-
-def check_data(data: L.LightningDataModule) -> None:
-    """Refuse data that acts in a hook, where a pack would not let it.
-
-    Raises:
-        Unpackable: it does.
-    """
-    for name in _HOOKS:
-        if getattr(type(data), name) not in (
-            getattr(base, name) for base in (L.LightningDataModule, SequenceData)
-        ):
-            raise Unpackable(f"{type(data).__name__} overrides {name}")
-
-
-_HOOKS = (
+HOOKS = (
     "on_before_batch_transfer",
     "transfer_batch_to_device",
     "on_after_batch_transfer",
     "state_dict",
     "load_state_dict",
 )
+"""Of a data module, which a pack asks for its loaders only."""
 
 
 class PackLoader:

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from lit_seq.data.module import SequenceData
 from lit_seq.packing.batches import PackBatch, of_trial
 from lit_seq.packing.clipping import Clipping, norms
-from lit_seq.packing.function import DifferentShapes, Step, Unpackable
+from lit_seq.packing.function import DifferentShapes, Step, Unpackable, check_hooks
 from lit_seq.packing.held_out import HeldOut
 from lit_seq.packing.keys import different_keys, trainer_values
-from lit_seq.packing.loader import PackLoader, check_data
+from lit_seq.packing.loader import HOOKS, PackLoader
 from lit_seq.packing.memory import TooLarge, free_bytes, step_bytes
 from lit_seq.packing.optimizer import StackedOptimizer
 from lit_seq.packing.stacked import StackedModel
@@ -75,7 +76,7 @@ class Pack(L.LightningModule):
             trainer_values(trial.trainer_config)
             if not trial.has_one_optimizer:
                 raise Unpackable("there is more than one optimiser or parameter group")
-            check_data(trial.datamodule)
+            check_hooks(trial.datamodule, HOOKS, L.LightningDataModule, SequenceData)
             if isinstance(trial.scheduler, dict):
                 raise Unpackable("the schedule has options of its own")
             if without := without_rule(trial.optimizer):

@@ -14,12 +14,9 @@ from lit_seq.packing.trial import PackedTrial
 from lit_seq.packing.trial_trainer import TrialTrainer
 from lit_seq.topologies import Topology
 from lit_seq.training.halving import judge
-from lit_seq.training.record import Diverged
+from lit_seq.training.record import Diverged, Record
 from lit_seq.training.samples import Samples, moment
 from lit_seq.training.wandb_stop import asked_to_stop
-
-_LOOK_EVERY = 1.0
-"""Seconds between two looks at whose status.json is to be written."""
 
 
 class PackProgress(L.Callback):
@@ -40,7 +37,7 @@ class PackProgress(L.Callback):
         self._looked = 0.0
         for trial in pack.trials:
             # Each is flushed to the disk, which a step waits for: four a second cost 2 %.
-            trial.recording.record.period = max(1.0, len(pack.trials) / 4)
+            trial.recording.record.period = max(Record.period, len(pack.trials) / 4)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say that the trials run, and let those go that were stopped before the pack was resumed.
@@ -77,7 +74,7 @@ class PackProgress(L.Callback):
         """
         # What is done for each trial at each step is many times what is done for one.
         written = self._pack.write_training_row()
-        if written or time.monotonic() - self._looked >= _LOOK_EVERY:
+        if written or time.monotonic() - self._looked >= Record.period:
             self._looked = time.monotonic()
             self._let_diverged_go(trainer)
         if written:

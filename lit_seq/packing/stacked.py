@@ -34,7 +34,14 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.dropout import AlphaDropout, FeatureAlphaDropout, _DropoutNd
 
 from lit_seq.packing.batches import PackBatch
-from lit_seq.packing.function import DifferentShapes, OfLightningModule, OfTopology, Step, Unpackable
+from lit_seq.packing.function import (
+    DifferentShapes,
+    OfLightningModule,
+    OfTopology,
+    Step,
+    Unpackable,
+    check_hooks,
+)
 from lit_seq.packing.randomness import OwnSteps, StackedDropout, Stream
 from lit_seq.topologies import Topology
 
@@ -209,20 +216,11 @@ def _check_hooks(model: L.LightningModule) -> None:
     """Refuse a module that does in a hook what a pack would not do."""
     if not model.automatic_optimization:
         raise Unpackable(f"{type(model).__name__} optimises by hand")
-    hooks = [
-        (name, base)
-        for base in (ModelHooks, DataHooks, CheckpointHooks)
-        for name in vars(base)
-        if not name.startswith("_")
-    ]
-    for name, base in [*hooks, *((name, L.LightningModule) for name in _LOOP)]:
-        if name not in ("setup", "configure_model") and _overrides(model, name, base):
-            raise Unpackable(f"{type(model).__name__} overrides {name}")
-
-
-def _overrides(model: L.LightningModule, name: str, base: type) -> bool:
-    own: Callable[..., Any] | None = getattr(type(model), name, None)
-    return own not in (getattr(base, name, None), getattr(L.LightningModule, name, None))
+    for base in (ModelHooks, DataHooks, CheckpointHooks):
+        names = [name for name in vars(base) if not name.startswith("_")]
+        unused = [name for name in names if name not in ("setup", "configure_model")]
+        check_hooks(model, unused, base, L.LightningModule)
+    check_hooks(model, _LOOP, L.LightningModule)
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -74,13 +74,14 @@ def rmsprop(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], value
     state["square_avg"].mul_(kept).add_(new * gradient * gradient)
     variance = state["square_avg"]
     if values.any("centered"):
-        state.setdefault("grad_avg", torch.zeros_like(parameter)).add_(new * (gradient - state["grad_avg"]))
+        mean = _kept(state, "grad_avg", parameter)
+        mean.add_(new * (gradient - mean))
         centred = _like(parameter, values["centered"]) != 0
-        variance = torch.where(centred, variance - state["grad_avg"].square(), variance)
+        variance = torch.where(centred, variance - mean.square(), variance)
     step = gradient / variance.sqrt().add_(_like(parameter, values["eps"]))
     if values.any("momentum"):
         momentum = _like(parameter, values["momentum"])
-        buffer = state.setdefault("momentum_buffer", torch.zeros_like(parameter))
+        buffer = _kept(state, "momentum_buffer", parameter)
         buffer.mul_(momentum).add_(step)
         step = torch.where(momentum > 0, buffer, step)
     parameter.addcmul_(_like(parameter, -values["lr"]), step)
@@ -106,7 +107,7 @@ def adam(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], values: 
     size, root = values["lr"] / (1 - beta1**step), (1 - beta2**step).sqrt()
     variance = state["exp_avg_sq"]
     if values.any("amsgrad"):
-        largest = state.setdefault("max_exp_avg_sq", torch.zeros_like(parameter))
+        largest = _kept(state, "max_exp_avg_sq", parameter)
         torch.maximum(largest, variance, out=largest)
         variance = torch.where(_like(parameter, values["amsgrad"]) != 0, largest, variance)
     corrected = (variance.sqrt() / _like(parameter, root)).add_(_like(parameter, values["eps"]))
@@ -148,6 +149,13 @@ def _decayed(parameter: Tensor, gradient: Tensor, values: Values) -> Tensor:
     if not values.any("weight_decay"):
         return gradient
     return gradient + _like(parameter, values["weight_decay"]) * parameter
+
+
+def _kept(state: dict[str, Tensor], name: str, parameter: Tensor) -> Tensor:
+    """Return a part of the state, zeros at first."""
+    if name not in state:
+        state[name] = torch.zeros_like(parameter)
+    return state[name]
 
 
 def _count(parameter: Tensor, state: dict[str, Tensor], *averages: str) -> None:

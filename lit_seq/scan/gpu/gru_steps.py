@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import element, tanh
+from lit_seq.scan.gpu.functions import element, previous, tanh
 from lit_seq.scan.gpu.launch import launch_elements, own
 from lit_seq.scan.operator import Loops, multiply_add, steps
 
@@ -22,7 +22,7 @@ def _forward(
     z = tl.sigmoid(tl.load(x + hidden, inside, 0.0) + tl.load(known + hidden, inside, 0.0))
     u = tl.load(known + 2 * hidden, inside, 0.0)
     n = tanh(tl.load(x + 2 * hidden, inside, 0.0) + r * u)
-    h = tl.load(tl.where(t > 0, outputs + at - batch * hidden, h_0 + state), inside, 0.0)
+    h = tl.load(previous(outputs, h_0, t, at, state, batch * hidden), inside, 0.0)
     tl.store(kept_rz + of_rz, r, inside)
     tl.store(kept_rz + of_rz + hidden, z, inside)
     tl.store(kept_n + at, n, inside)
@@ -41,7 +41,7 @@ def _backward(
     z = tl.load(kept_rz + of_rz + hidden, inside, 0.0)
     n = tl.load(kept_n + at, inside, 0.0)
     u = tl.load(kept_u + at, inside, 0.0)
-    earlier = tl.load(tl.where(t > 0, outputs + at - batch * hidden, h_0 + state), inside, 0.0)
+    earlier = tl.load(previous(outputs, h_0, t, at, state, batch * hidden), inside, 0.0)
     own = tl.load(dh + state, inside, 0.0) + tl.load(grad_outputs + at, inside, 0.0)
     dn = own * (1 - z) * (1 - n * n)
     tl.store(deltas + of_gates, dn * u * r * (1 - r), inside)
@@ -53,12 +53,8 @@ def _backward(
 
 def forward(projected: Tensor, weight: Tensor, h: Tensor, before: bool) -> tuple[Tensor, ...]:
     """Return h of all steps, and r and z side by side, n, and U_n h_{t-1}."""
-    projected, h_0, transposed, fused = (
-        projected.contiguous(),
-        h.contiguous(),
-        weight.mT,
-        multiply_add(weight),
-    )
+    projected, h_0 = projected.contiguous(), h.contiguous()
+    transposed, fused = weight.mT, multiply_add(weight)
     outputs, rz, n, u = (
         projected.new_empty(*projected.shape[:-1], count * h.shape[-1]) for count in (1, 2, 1, 1)
     )

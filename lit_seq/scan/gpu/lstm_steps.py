@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lit_seq.scan.gpu.functions import element, tanh
+from lit_seq.scan.gpu.functions import element, previous, tanh
 from lit_seq.scan.gpu.launch import launch_elements, own
 from lit_seq.scan.operator import Loops, multiply_add, steps
 
@@ -17,7 +17,7 @@ def _forward(gates, c_0, cells, outputs, t, time, batch, hidden, elements, BLOCK
     f = tl.sigmoid(tl.load(of_gates + hidden, inside, 0.0))
     g = tanh(tl.load(of_gates + 2 * hidden, inside, 0.0))
     o = tl.sigmoid(tl.load(of_gates + 3 * hidden, inside, 0.0))
-    c = f * tl.load(tl.where(t > 0, cells + at - batch * hidden, c_0 + state), inside, 0.0) + i * g
+    c = f * tl.load(previous(cells, c_0, t, at, state, batch * hidden), inside, 0.0) + i * g
     tl.store(of_gates, i, inside)
     tl.store(of_gates + hidden, f, inside)
     tl.store(of_gates + 2 * hidden, g, inside)
@@ -37,7 +37,7 @@ def _backward(
     g = tl.load(gates + of_gates + 2 * hidden, inside, 0.0)
     o = tl.load(gates + of_gates + 3 * hidden, inside, 0.0)
     tanh_c = tanh(tl.load(cells + at, inside, 0.0))
-    earlier = tl.load(tl.where(t > 0, cells + at - batch * hidden, c_0 + state), inside, 0.0)
+    earlier = tl.load(previous(cells, c_0, t, at, state, batch * hidden), inside, 0.0)
     own = tl.load(dh + state, inside, 0.0) + tl.load(grad_outputs + at, inside, 0.0)
     total = tl.load(dc + state, inside, 0.0) + own * o * (1 - tanh_c * tanh_c)
     tl.store(deltas + of_gates, total * g * i * (1 - i), inside)
