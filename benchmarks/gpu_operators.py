@@ -23,181 +23,36 @@ the sides that it has are run, to see that they do.
 
 import argparse
 import contextlib
-import os
 import platform
-import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from importlib import metadata
 from itertools import product
-from typing import NamedTuple
-from unittest.mock import patch
 
 import torch
-from cells import LAYERS
-from operators import Scanned
+from cells import LAYERS, milliseconds
+from gpu_processes import at_once, mps
+from gpu_sides import BATCH, Case, Side, in_turn, sides
+from operators import in_turns, seconds
 from page import device_name, write
-from torch import Tensor
-from torch.func import functional_call, stack_module_state, vmap
 
-from lit_seq.scan import interface, reference
-from lit_seq.scan.choice import Choice
-
-BATCH, FEATURES = 64, 2
-LOOP = Choice("loop", reference.run, "the peer")
 LEAST, BUDGET = 5, 0.5
-SECONDS = 5.0
-"""How long processes run at once."""
-
-Side = Callable[[], None]
 
 
-class Case(NamedTuple):
-    """What is run."""
-
-    layer: str
-    hidden: int
-    trials: int
-    time: int
-    precision: str
-    device: str
-
-    def operations(self) -> float:
-        """Return the multiplications and additions of a round's matrix products."""
-        gates = {"LSTM": 4, "GRU": 3}.get(self.layer, 1)
-        forward = 2 * self.trials * self.time * BATCH * gates * self.hidden
-        return forward * (3 * self.hidden + 2 * FEATURES)
-
-    def tensors(self, *shape: int) -> Tensor:
-        """Return random numbers for each trial, step and row."""
-        return torch.randn(self.trials, self.time, BATCH, *shape, device=self.device)
-
-
-def in_turn(case: Case) -> Side:
-    build = LAYERS[case.layer][0]
-    layers = [build(FEATURES, case.hidden).to(case.device) for _ in range(case.trials)]
-    inputs, gradient = case.tensors(FEATURES), case.tensors(case.hidden)
-
-    def side() -> None:
-        for layer, x, dy in zip(layers, inputs, gradient, strict=True):
-            layer.zero_grad()
-            layer(x)[0].backward(dy)
-
-    return side
-
-
-def packed(case: Case, path: str) -> Side:
-    """Return a round of stacked trials by the path "triton", "fused" or "loop"."""
-    models = [Scanned(LAYERS[case.layer][1](FEATURES, case.hidden)) for _ in range(case.trials)]
-    values, _ = stack_module_state(models)
-    values = {name: value.detach().to(case.device).requires_grad_() for name, value in values.items()}
-    inputs, gradient = case.tensors(FEATURES), case.tensors(case.hidden)
-
-    def side() -> None:
-        for value in values.values():
-            value.grad = None
-        os.environ["LIT_SEQ_TRITON"] = str(int(path == "triton"))
-        forced = patch.object(interface, "implementation", lambda *_: LOOP)
-        with forced if path == "loop" else contextlib.nullcontext():
-            outputs = vmap(lambda v, x: functional_call(models[0], v, (x,)))(values, inputs)
-        if path == "triton" and models[0].path != "triton":
-            raise RuntimeError(f"it went by {models[0].path}")
-        outputs.backward(gradient)
-
-    return side
-
-
-def flashrnn(case: Case) -> Side:
-    """Return a round of flashrnn's, whose heads are the trials."""
-    from flashrnn import flashrnn as run
-
-    function = {"LSTM": "lstm", "GRU": "gru", "Elman tanh": "elman"}[case.layer]
-    gates, states = {"lstm": (4, 2), "gru": (3, 1), "elman": (1, 1)}[function]
-    dtype = torch.bfloat16 if case.precision == "medium" else torch.float32
-    width, device = case.hidden, case.device
-
-    def leaf(*shape: int) -> Tensor:
-        return (torch.randn(*shape, device=device, dtype=dtype) / width**0.5).requires_grad_()
-
-    w, u, b = leaf(case.trials, FEATURES, gates * width), leaf(gates, case.trials, width, width), None
-    b = leaf(gates, case.trials, width)
-    start = torch.zeros(states, BATCH, 1, case.trials, width, device=device, dtype=dtype)
-    inputs, gradient = case.tensors(FEATURES).to(dtype), case.tensors(width).to(dtype)
-    gradient = gradient.permute(2, 1, 0, 3).contiguous()
-
-    def side() -> None:
-        w.grad = u.grad = b.grad = None
-        x = torch.bmm(inputs.flatten(1, 2), w).view(case.trials, case.time, BATCH, gates, width)
-        found, _ = run(
-            x.permute(2, 1, 3, 0, 4).contiguous(), u, b, states=start, function=function, backend="cuda_fused"
-        )
-        found[0].backward(gradient)
-
-    return side
-
-
-def graphed(side: Side) -> Side:
-    """Return the same as one CUDA graph."""
-    with torch.cuda.stream(stream := torch.cuda.Stream()):
-        for _ in range(3):
-            side()
-    stream.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        side()
-    return graph.replay
-
-
-def sides(case: Case) -> Iterator[tuple[str, Side | str]]:
-    """Yield each side, or why there is none."""
-    gpu = case.device == "cuda"
-    builders: list[tuple[str, Callable[[], Side]]] = [("cuDNN", lambda: in_turn(case))]
-    for name, path in (("kernels", "triton"), ("operations", "fused")):
-        builders.append((name, lambda path=path: packed(case, path)))  # type: ignore[misc]
-        if gpu:
-            builders.append((f"{name}, graph", lambda path=path: graphed(packed(case, path))))  # type: ignore[misc]
-    if case.trials * case.time <= 1600:
-        builders.append(("loop", lambda: packed(case, "loop")))
-    if gpu and case.layer != "Elman ReLU":
-        builders.append(("flashrnn", lambda: flashrnn(case)))
-    for name, build in builders:
-        try:
-            side = build()
-            side()
-        except Exception as error:
-            yield name, f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
-        else:
-            yield name, side
-
-
-def milliseconds(side: Side, device: str) -> float:
+def took(side: Side, device: str) -> float:
+    """Return the seconds of a round, on a GPU by its own clock."""
     if device == "cpu":
-        start = time.perf_counter()
-        side()
-        return 1000 * (time.perf_counter() - start)
+        return seconds(side)
     before, behind = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     before.record()
     side()
     behind.record()
     behind.synchronize()
-    return before.elapsed_time(behind)
-
-
-def in_turns(there: dict[str, Side], device: str) -> dict[str, list[float]]:
-    for side in [*there.values()] * 2:
-        side()
-    found: dict[str, list[float]] = {name: [] for name in there}
-    end = time.perf_counter() + BUDGET * len(there)
-    while len(next(iter(found.values()))) < LEAST or time.perf_counter() < end:
-        for name, side in there.items():
-            found[name].append(milliseconds(side, device))
-    return found
+    return before.elapsed_time(behind) / 1000
 
 
 def peak(precision: str, device: str) -> float:
@@ -205,67 +60,7 @@ def peak(precision: str, device: str) -> float:
     size = 8192 if device == "cuda" else 512
     dtype = torch.bfloat16 if precision == "medium" else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    return 2 * size**3 / min(milliseconds(lambda: torch.mm(a, b), device) for _ in range(10)) * 1000
-
-
-def rounds_of_one(case: Case) -> None:
-    """Run one layer of cuDNN's until the time is up, as one process of several; print how often."""
-    side = in_turn(case._replace(trials=1))
-    for _ in range(5):
-        side()
-    torch.cuda.synchronize()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    count, end = 0, time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
-        side()
-        torch.cuda.synchronize()
-        count += 1
-    print(count, flush=True)
-
-
-def at_once(case: Case, environment: dict[str, str]) -> float:
-    """Return the milliseconds in which K processes at once do a round each."""
-    options = [f"--{name}={getattr(case, name)}" for name in ("hidden", "time", "device", "precision")]
-    command = [sys.executable, __file__, "--one", f"--cells={case.layer}", *options]
-    processes = [
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **environment},
-        )
-        for _ in range(case.trials)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            if process.stdout.readline() != "ready\n":
-                raise RuntimeError("a process did not start")
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        said = [int(process.communicate()[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return 1000 * SECONDS * case.trials / sum(said)
-
-
-@contextlib.contextmanager
-def mps() -> Iterator[dict[str, str] | None]:
-    """Start NVIDIA's multi-process service, where that is allowed; give the environment to reach it by."""
-    if shutil.which("nvidia-cuda-mps-control") is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        own = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
-        environment = {**os.environ, **own}
-        started = subprocess.run(["nvidia-cuda-mps-control", "-d"], env=environment, check=False)
-        yield own if started.returncode == 0 else None
-        subprocess.run(["nvidia-cuda-mps-control"], input="quit\n", text=True, env=environment, check=False)
+    return 2 * size**3 / min(took(lambda: torch.mm(a, b), device) for _ in range(10))
 
 
 def measured(case: Case, processes: bool) -> Iterator[list[str]]:
@@ -274,30 +69,31 @@ def measured(case: Case, processes: bool) -> Iterator[list[str]]:
     torch.manual_seed(0)
     found = dict(sides(case))
     there = {name: side for name, side in found.items() if not isinstance(side, str)}
-    times = in_turns({**there, "one": in_turn(case._replace(trials=1))}, case.device)
-    one = statistics.median(times["one"])
+    functions = (*there.values(), in_turn(case._replace(trials=1)))
+    turns = in_turns(functions, BUDGET * len(functions), LEAST, partial(took, device=case.device))
+    times, one = dict(zip(there, turns, strict=False)), statistics.median(turns[-1])
     head = [case.layer, str(case.hidden), str(case.trials), str(case.time), case.precision]
     reached = peak(case.precision, case.device)
     for name, side in found.items():
         if isinstance(side, str):
             yield [*head, name, side, "", "", ""]
             continue
-        low, middle, high = statistics.quantiles(times[name], n=4)
+        middle = statistics.median(times[name])
         yield [
             *head,
             name,
-            f"{middle:.2f} ({low:.2f}–{high:.2f})",
-            f"{1000 * case.trials / middle:.0f}",
+            milliseconds(times[name]),
+            f"{case.trials / middle:.0f}",
             f"{middle / one:.2f}",
-            f"{case.operations() / (middle / 1000) / reached:.1%}",
+            f"{case.operations() / middle / reached:.1%}",
         ]
     if processes and case.device == "cuda" and 1 < case.trials <= 16:
         with mps() as service:
             for name, environment in (("processes", {}), ("processes, MPS", service)):
                 if environment is not None:
-                    took = at_once(case, environment)
-                    rate = f"{1000 * case.trials / took:.0f}"
-                    yield [*head, name, f"{took:.2f}", rate, f"{took / one:.2f}", ""]
+                    taken = at_once(case, environment)
+                    rate = f"{case.trials / taken:.0f}"
+                    yield [*head, name, f"{1000 * taken:.2f}", rate, f"{taken / one:.2f}", ""]
 
 
 def main() -> None:
@@ -313,12 +109,8 @@ def main() -> None:
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--processes", action="store_true", help="K processes at once, too")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     axes = (options.cells, options.hidden, options.trials, options.time, options.precision, [options.device])
-    if options.one:
-        rounds_of_one(next(Case(*values) for values in product(*axes)))
-        return
     packages = ", ".join(
         f"{name} {metadata.version(name)}" for name in ("torch", "triton", "flashrnn") if _there(name)
     )

@@ -22,16 +22,14 @@ from datetime import date
 from importlib import metadata
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import torch
 from page import device_name, write
+from steps import starts
 from sweep_sides import OFFLINE, Case
 
 from lit_seq.allocator import keep_freed_memory
 from lit_seq.configuration import TRAINER_DEFAULTS
-from lit_seq.packing.pack import Pack
-from lit_seq.packing.run import run_pack
 
 SKIPPED = 20
 BAR = 0.10
@@ -51,25 +49,16 @@ class Moment(NamedTuple):
 
 def step_time(case: Case, trials: int, steps: int, interval: int) -> Moment:
     """Train a pack, logging every `interval` steps, and return the time of a step."""
-    starts: list[Moment] = []
-    original = Pack.training_step
-
-    def training_step(self: Pack, *batch: Any) -> torch.Tensor:
-        starts.append(Moment.now())
-        return original(self, *batch)
-
-    with TemporaryDirectory() as folder, patch.object(Pack, "training_step", training_step):
+    with TemporaryDirectory() as folder:
         common = [*case.arguments(steps), f"--trainer.log_every_n_steps={interval}", f"--runs_dir={folder}"]
         own = [
             [f"--{key}={trial[value]}" for key, value in VARIED.items()] + [f"--name={number}"]
             for number, trial in enumerate(case.trials(trials, steps))
         ]
-        codes = run_pack([[*common, *words] for words in own])
-    if any(codes):
-        sys.exit(f"{case}: not all trials finished: {codes}")
-    first, last = starts[SKIPPED], starts[-1]
+        found = starts([[*common, *words] for words in own], Moment.now)
+    first, last = found[SKIPPED], found[-1]
     return Moment(
-        *((end - start) / (len(starts) - 1 - SKIPPED) for start, end in zip(first, last, strict=True))
+        *((end - start) / (len(found) - 1 - SKIPPED) for start, end in zip(first, last, strict=True))
     )
 
 

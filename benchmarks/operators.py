@@ -113,14 +113,19 @@ def seconds(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def in_turns(functions: tuple[Callable[[], None], ...], budget: float, least: int) -> list[list[float]]:
+def in_turns(
+    functions: tuple[Callable[[], None], ...],
+    budget: float,
+    least: int,
+    timed: Callable[[Callable[[], None]], float] = seconds,
+) -> list[list[float]]:
     for function in functions * 2:
         function()
     found: list[list[float]] = [[] for _ in functions]
     end = time.perf_counter() + budget
     while len(found[0]) < least or time.perf_counter() < end:
         for times, function in zip(found, functions, strict=True):
-            times.append(seconds(function))
+            times.append(timed(function))
     return found
 
 

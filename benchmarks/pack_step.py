@@ -25,16 +25,13 @@ from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from unittest.mock import patch
 
-import lightning as L
 import torch
 from page import device_name, write
+from steps import starts
 from sweep_sides import OFFLINE
 
 from lit_seq.packing.pack import Pack
-from lit_seq.packing.run import run_pack
 from lit_seq.topologies import ManyToOne
 
 SKIPPED = 20
@@ -53,26 +50,16 @@ OPTIONS = {
 
 def step_time(trials: int, own_data: bool, steps: int, sizes: dict[str, int], clock: Clock) -> float:
     """Train trials, as a pack if they are several, and return the milliseconds of a step."""
-    module: type[L.LightningModule] = Pack if trials > 1 else ManyToOne
-    original = module.training_step
-    starts: list[float] = []
-
-    def training_step(self: Any, *batch: Any) -> Any:
-        starts.append(clock())
-        return original(self, *batch)
-
-    with TemporaryDirectory() as folder, patch.object(module, "training_step", training_step):
+    with TemporaryDirectory() as folder:
         common = {**OPTIONS, **sizes, "trainer.max_steps": steps, "trainer.val_check_interval": steps}
         common |= {"runs_dir": folder} if own_data else {"runs_dir": folder, "data.seed": 0}
         commands = [
-            [f"--{key}={value}" for key, value in {**common, "seed_everything": trial, "name": trial}.items()]
-            for trial in range(trials)
+            ["fit", *(f"--{key}={value}" for key, value in {**common, **own}.items())]
+            for own in ({"seed_everything": trial, "name": trial} for trial in range(trials))
         ]
         with Path(folder, "log.txt").open("w") as log, redirect_stderr(log):
-            codes = run_pack([["fit", *command] for command in commands])
-    if any(codes):
-        sys.exit(f"not all trials finished: {codes}")
-    taken = [1000 * (later - one) for one, later in pairwise(starts[SKIPPED:])]
+            found = starts(commands, clock, Pack if trials > 1 else ManyToOne)
+    taken = [1000 * (later - one) for one, later in pairwise(found[SKIPPED:])]
     # A GPU is waited for at the steps that log only.
     return statistics.mean(taken) if clock is time.perf_counter else statistics.median(taken)
 
